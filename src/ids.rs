@@ -1,0 +1,69 @@
+//! One id type for each thing, so that a person is never taken for a conversation.
+//!
+//! All are UUID version 7: they sort by the time at which they were made.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, sqlx::Type)]
+        #[serde(transparent)]
+        #[sqlx(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Makes a new id.
+            #[expect(clippy::new_without_default, reason = "an id is drawn, never a default")]
+            pub fn new() -> Self {
+                Self(fresh())
+            }
+
+            /// The bare UUID, for SQL arrays.
+            pub fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(id: Uuid) -> Self {
+                Self(id)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id! {
+    /// A person: somebody with a real phone.
+    PersonId
+}
+id! {
+    /// A masked number of the pool.
+    MaskedNumberId
+}
+id! {
+    /// A conversation between two people.
+    ConversationId
+}
+id! {
+    /// A text on its way out; it names the text in the receipts' callback.
+    TextId
+}
+id! {
+    /// A record of the audit trail.
+    RecordId
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where ids are made")]
+fn fresh() -> Uuid {
+    Uuid::now_v7()
+}

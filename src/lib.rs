@@ -1,0 +1,5 @@
+//! Maskline: self-hosted number masking for text messages.
+
+pub mod clock;
+pub mod ids;
+pub mod phone;
