@@ -17,7 +17,9 @@ create table carrier_message (
 create table outbox (
     id uuid primary key,
     seq bigint generated always as identity unique,
-    kind text not null check (kind in ('relay', 'answer', 'last_word')),
+    kind text not null check (kind in ('relay', 'answer')),
+    -- Goes out although its recipient opted out: the one confirmation, and the answer to HELP.
+    despite_optout boolean not null default false,
     conversation_id uuid references conversation,
     recipient_id uuid not null references person,
     masked_number_id uuid not null references masked_number,
@@ -29,7 +31,8 @@ create table outbox (
     due_at timestamptz not null,
     leased_until timestamptz,
     check ((state = 'sending') = (leased_until is not null)),
-    check (kind <> 'relay' or conversation_id is not null)
+    check (kind <> 'relay' or conversation_id is not null),
+    check (kind <> 'relay' or not despite_optout)
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- A lane is one person on one masked number: texts leave it in order, one at a time.

@@ -1,1 +1,55 @@
-fn main(){}
+//! `maskline`: the commands, and nothing else.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use maskline::{cli, demo, telemetry};
+
+/// Self-hosted number masking for text messages.
+///
+/// Two people text each other through a masked number; neither ever sees the other's real one.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Try it without any configuration:  maskline demo")]
+struct Maskline {
+    /// A TOML file with settings; the environment wins over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try everything on this computer: two phones in a web page, nothing to configure.
+    ///
+    /// Starts a PostgreSQL of its own, a simulated Flowroute and the service, on 127.0.0.1 only.
+    #[command(after_help = "Example:  maskline demo --no-open --data-dir ./demo-data")]
+    Demo(demo::Options),
+    /// Run the service: the carrier's webhooks, the worker, health and metrics.
+    #[command(after_help = cli::SERVE_HELP)]
+    Serve,
+    /// Bring the database's schema up to this version, as `sqlx migrate run` does.
+    #[command(after_help = "Example:  DATABASE_URL=postgres://owner@db/maskline maskline migrate")]
+    Migrate,
+    /// Read the settings, try the database and Flowroute's keys, and say all that is wrong at once.
+    #[command(after_help = "Example:  maskline --config maskline.toml check")]
+    Check,
+    /// Look after the pool of masked numbers.
+    #[command(subcommand)]
+    Numbers(cli::numbers::Numbers),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Maskline { config, command } = Maskline::parse();
+    telemetry::log();
+    let config = config.as_deref();
+    let done = match command {
+        Command::Demo(options) => demo::run(options).await,
+        Command::Serve => cli::serve(config).await,
+        Command::Migrate => cli::migrate(config).await,
+        Command::Check => cli::check(config).await,
+        Command::Numbers(command) => cli::numbers::run(config, command).await,
+    };
+    cli::exit_code(done)
+}

@@ -1,0 +1,40 @@
+//! What every room may reach: the database, the settings, the time, chance.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock::Clock, code::Randomness, config::Settings};
+
+/// What every room may reach. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The database.
+    pub db: PgPool,
+    /// The settings, read once at the start.
+    pub settings: Arc<Settings>,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Where codes come from.
+    pub randomness: Arc<Randomness>,
+    /// Rung after a commit that promised a text, so that the worker need not wait for its poll.
+    pub wake: Arc<Notify>,
+    /// Set when the process is to stop: nothing new is begun.
+    pub draining: CancellationToken,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub fn new(db: PgPool, settings: Settings, clock: Clock, randomness: Randomness) -> Self {
+        Self {
+            db,
+            settings: Arc::new(settings),
+            clock,
+            randomness: Arc::new(randomness),
+            wake: Arc::default(),
+            draining: CancellationToken::new(),
+        }
+    }
+}

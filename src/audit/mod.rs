@@ -1,0 +1,170 @@
+//! The ledger: an append-only record of everything that happened to every text.
+//!
+//! A record is written in the transaction of what it records, copies what it needs, and refers to
+//! nothing. It never holds a real number; people stand in it by their id.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use crate::{
+    ids::{ConversationId, PersonId, RecordId, TextId},
+    phone::PhoneNumber,
+};
+
+/// What a record says happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A text came in and was handled by the rule that is named.
+    Received,
+    /// A text came in that nobody could be answered for; the rule says why.
+    Refused,
+    /// A text was promised to the other participant.
+    Relayed,
+    /// A text of Maskline's own was promised.
+    Answered,
+    /// A conversation was opened, with a code.
+    Opened,
+    /// Its code let the second person in.
+    Joined,
+    /// It ended; the detail says why.
+    Ended,
+    /// A person may no longer be texted.
+    OptedOut,
+    /// A person may be texted again.
+    OptedIn,
+    /// A promised text was dropped because its recipient opted out.
+    Dropped,
+    /// The carrier accepted a text.
+    Accepted,
+    /// A text finally failed; the detail says why.
+    Failed,
+    /// The carrier's answer was lost; it may or may not have accepted.
+    Unknown,
+    /// The carrier reported on an accepted text; the detail is its word.
+    Reported,
+    /// The carrier reported that a text reached the phone.
+    Delivered,
+}
+
+impl Kind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Refused => "refused",
+            Self::Relayed => "relayed",
+            Self::Answered => "answered",
+            Self::Opened => "opened",
+            Self::Joined => "joined",
+            Self::Ended => "ended",
+            Self::OptedOut => "opted_out",
+            Self::OptedIn => "opted_in",
+            Self::Dropped => "dropped",
+            Self::Accepted => "accepted",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+            Self::Reported => "reported",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+/// One record of the trail.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// What happened.
+    pub kind: Kind,
+    /// The rule that fired, or the answer that was given.
+    pub rule: Option<&'static str>,
+    /// The conversation that it happened in.
+    pub conversation: Option<ConversationId>,
+    /// Who did it: the author of a text.
+    pub person: Option<PersonId>,
+    /// Whom it was meant for.
+    pub recipient: Option<PersonId>,
+    /// The masked number that stood between.
+    pub masked_number: Option<PhoneNumber>,
+    /// The carrier's id of the inbound text that caused it, or of the outbound text itself.
+    pub carrier_id: Option<String>,
+    /// The outbound text.
+    pub text: Option<TextId>,
+    /// The words.
+    pub body: Option<String>,
+    /// The media that came along, as JSON.
+    pub media: Option<serde_json::Value>,
+    /// More about it, such as the reason.
+    pub detail: Option<String>,
+}
+
+impl Record {
+    /// A record of this kind that says nothing else yet.
+    pub fn of(kind: Kind) -> Self {
+        Self {
+            kind,
+            rule: None,
+            conversation: None,
+            person: None,
+            recipient: None,
+            masked_number: None,
+            carrier_id: None,
+            text: None,
+            body: None,
+            media: None,
+            detail: None,
+        }
+    }
+}
+
+/// Appends these records, in their order, in one statement.
+pub async fn record(
+    conn: &mut PgConnection,
+    records: &[Record],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let column = |value: fn(&Record) -> Option<String>| -> Vec<Option<String>> {
+        records.iter().map(value).collect()
+    };
+    let ids: Vec<_> = records.iter().map(|_| RecordId::new().uuid()).collect();
+    let kinds: Vec<String> = records.iter().map(|record| record.kind.as_str().to_owned()).collect();
+    let conversations: Vec<_> =
+        records.iter().map(|record| record.conversation.map(ConversationId::uuid)).collect();
+    let people: Vec<_> = records.iter().map(|record| record.person.map(PersonId::uuid)).collect();
+    let recipients: Vec<_> =
+        records.iter().map(|record| record.recipient.map(PersonId::uuid)).collect();
+    let texts: Vec<_> = records.iter().map(|record| record.text.map(TextId::uuid)).collect();
+    let media: Vec<_> = records.iter().map(|record| record.media.clone()).collect();
+    sqlx::query!(
+        "insert into audit_record (id, at, kind, rule, conversation_id, person_id, recipient_id,
+             masked_number, carrier_id, text_id, body, media, detail)
+         select id, $1, kind, rule, conversation_id, person_id, recipient_id,
+             masked_number, carrier_id, text_id, body, media, detail
+         from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[],
+             $8::text[], $9::text[], $10::uuid[], $11::text[], $12::jsonb[], $13::text[])
+             as new (id, kind, rule, conversation_id, person_id, recipient_id,
+                 masked_number, carrier_id, text_id, body, media, detail)",
+        now.to_sqlx() as _,
+        &ids,
+        &kinds,
+        &column(|record| record.rule.map(str::to_owned)) as _,
+        &conversations as _,
+        &people as _,
+        &recipients as _,
+        &column(|record| record.masked_number.clone().map(String::from)) as _,
+        &column(|record| record.carrier_id.clone()) as _,
+        &texts as _,
+        &column(|record| record.body.clone()) as _,
+        &media as _,
+        &column(|record| record.detail.clone()) as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Makes the partitions of this month and the two after it, where they are missing.
+pub async fn make_partitions(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query!("select audit_make_partitions($1, 3) as done", now.to_sqlx() as _)
+        .fetch_one(conn)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,236 @@
+//! Flowroute's client: a concrete struct with a base URL. Tests point it elsewhere.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use reqwest::{Response, StatusCode, header, redirect::Policy};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::{config::FlowrouteSettings, phone::PhoneNumber};
+
+/// How long a connection may take to open.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a whole call may take.
+pub const WHOLE: Duration = Duration::from_secs(15);
+/// How long a connection is kept for the next call. Short, so that the carrier seldom closes one
+/// just as it is used again, which would leave the outcome of a send unknown.
+const IDLE: Duration = Duration::from_secs(20);
+/// More than this of an answer is not read.
+const ANSWER: usize = 64 * 1024;
+
+/// Flowroute's messaging API, version 2.2.
+#[derive(Debug, Clone)]
+pub struct Flowroute {
+    http: reqwest::Client,
+    base: Url,
+    access_key: SecretString,
+    secret_key: SecretString,
+}
+
+/// A text to send.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The phone.
+    pub to: PhoneNumber,
+    /// The masked number.
+    pub from: PhoneNumber,
+    /// The words.
+    pub body: String,
+    /// Where the carrier reports on this one text.
+    pub dlr_callback: String,
+}
+
+/// Why a text was not certainly accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Refused for good: the same text would be refused again.
+    #[error("refused with status {status}{}", code.map(|code| format!(" and code {code}")).unwrap_or_default())]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The carrier's own code, such as 1110 for a phone that opted out.
+        code: Option<u32>,
+    },
+    /// Certainly not accepted; may be tried again.
+    #[error("not accepted: {why}")]
+    NotAccepted {
+        /// What was wrong, for the log.
+        why: String,
+        /// How long the carrier asked to wait.
+        retry_after: Option<SignedDuration>,
+    },
+    /// The answer was lost: the carrier may or may not have accepted.
+    #[error("the answer was lost: {0}")]
+    Unknown(String),
+}
+
+/// Why the account could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The keys were not taken.
+    #[error(
+        "Flowroute does not take these keys (status {0}): check FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY"
+    )]
+    Keys(u16),
+    /// Something else answered, or Flowroute has a problem.
+    #[error("Flowroute answered with status {0}: check MASKLINE_FLOWROUTE_URL, or try again later")]
+    Status(u16),
+    /// Nothing answered.
+    #[error("Flowroute cannot be reached: {0}")]
+    Unreachable(String),
+}
+
+impl Flowroute {
+    /// A client for this account.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read.
+    pub fn new(settings: &FlowrouteSettings) -> reqwest::Result<Self> {
+        // The second of two clients in one process finds the provider in place.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("maskline/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT)
+            .timeout(WHOLE)
+            .pool_idle_timeout(IDLE)
+            .redirect(Policy::none())
+            .build()?;
+        Ok(Self {
+            http,
+            base: settings.url.clone(),
+            access_key: settings.access_key.clone(),
+            secret_key: settings.secret_key.clone(),
+        })
+    }
+
+    /// Sends a text and returns the carrier's id of it.
+    ///
+    /// # Errors
+    /// What is known when the text was not certainly accepted.
+    pub async fn send(&self, text: &Outgoing) -> Result<String, SendError> {
+        let request = json!({"data": {"type": "message", "attributes": {
+            "to": text.to,
+            "from": text.from,
+            "body": text.body,
+            "dlr_callback": text.dlr_callback,
+        }}});
+        let response = self
+            .request(reqwest::Method::POST, "v2.2/messages")
+            .header(header::CONTENT_TYPE, "application/vnd.api+json")
+            .body(request.to_string())
+            .send()
+            .await
+            .map_err(lost)?;
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        let answer = read(response).await;
+        if status.is_success() {
+            // Accepted, but an answer without an id leaves nothing to follow it by.
+            return answer
+                .ok()
+                .and_then(|answer| Some(answer.pointer("/data/id")?.as_str()?.to_owned()))
+                .filter(|id| !id.is_empty())
+                .ok_or_else(|| SendError::Unknown(format!("status {status} without an id")));
+        }
+        Err(judge(status, retry_after, answer.ok().as_ref()))
+    }
+
+    /// Tries the keys by asking for one of the account's numbers.
+    ///
+    /// # Errors
+    /// What is wrong with the keys, the address or the carrier.
+    pub async fn check(&self) -> Result<(), AccountError> {
+        let response = self
+            .request(reqwest::Method::GET, "v2/numbers?limit=1")
+            .send()
+            .await
+            .map_err(|error| AccountError::Unreachable(plain(&error.without_url())))?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(AccountError::Keys(response.status().as_u16()))
+            }
+            status => Err(AccountError::Status(status.as_u16())),
+        }
+    }
+
+    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("{}/{path}", self.base.as_str().trim_end_matches('/'));
+        self.http
+            .request(method, url)
+            .basic_auth(self.access_key.expose_secret(), Some(self.secret_key.expose_secret()))
+    }
+}
+
+/// Tells what may be tried again from what was refused and from what nobody can know.
+fn judge(
+    status: StatusCode,
+    retry_after: Option<SignedDuration>,
+    answer: Option<&Value>,
+) -> SendError {
+    let has_errors = answer.is_some_and(|answer| answer.get("errors").is_some());
+    let again = || SendError::NotAccepted { why: format!("status {status}"), retry_after };
+    match status.as_u16() {
+        400 | 402 | 406 | 409 | 410..=414 | 422 => {
+            SendError::Refused { status: status.as_u16(), code: answer.and_then(code) }
+        }
+        // Keys, address or form are wrong: the operator can mend that, and the text waits for it.
+        // Of what a server says, Flowroute documents 500 and 503. Any other without its error
+        // document comes from something in between, which does not know whether Flowroute accepted.
+        300..=499 | 500 | 503 => again(),
+        _ if has_errors => again(),
+        _ => SendError::Unknown(format!("status {status}")),
+    }
+}
+
+/// The carrier's own code: four digits and a colon in front of an error's detail.
+fn code(answer: &Value) -> Option<u32> {
+    let errors = answer.get("errors")?.as_array()?;
+    let code = |error: &Value| {
+        let detail = error.get("detail")?.as_str()?;
+        let word = detail.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() == 4)?;
+        word.parse().ok()
+    };
+    errors.iter().find_map(code)
+}
+
+/// A call without an answer. Only one that never got a connection was certainly not accepted.
+fn lost(error: reqwest::Error) -> SendError {
+    let unconnected = error.is_connect() || error.is_builder();
+    let why = plain(&error.without_url());
+    if unconnected {
+        SendError::NotAccepted { why, retry_after: None }
+    } else {
+        SendError::Unknown(why)
+    }
+}
+
+/// An error with its causes. The URL is taken out before: it is no secret, but it says nothing.
+fn plain(error: &reqwest::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        said = format!("{said}: {deeper}");
+        cause = deeper.source();
+    }
+    said
+}
+
+fn retry_after(response: &Response) -> Option<SignedDuration> {
+    let seconds =
+        response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(SignedDuration::from_secs(seconds))
+}
+
+async fn read(mut response: Response) -> reqwest::Result<Value> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > ANSWER {
+            break;
+        }
+    }
+    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}

@@ -1,0 +1,6 @@
+//! The way out: Flowroute's client, and what it puts on the wire.
+
+pub mod client;
+pub mod wire;
+
+pub use client::{Flowroute, Outgoing, SendError};

@@ -1,0 +1,149 @@
+//! What the commands do. They print to people: results to standard output, the rest beside it.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to people")]
+
+pub mod numbers;
+
+use std::{error::Error, path::Path, process::ExitCode};
+
+use secrecy::SecretString;
+use sqlx::PgPool;
+
+use crate::{
+    carrier::Flowroute,
+    config::{self, Settings},
+    serve::{self, Service, StartError},
+};
+
+/// What a command comes to. An error is printed once, by `exit_code`.
+pub type Done = Result<(), Box<dyn Error>>;
+
+/// The examples under `maskline serve --help`.
+pub const SERVE_HELP: &str = "\
+Needs DATABASE_URL, MASKLINE_PUBLIC_URL, MASKLINE_WEBHOOK_SECRETS, FLOWROUTE_ACCESS_KEY and
+FLOWROUTE_SECRET_KEY, in the environment or in a file. `maskline check` says what is missing.
+
+Example:  maskline --config /etc/maskline.toml serve";
+
+/// Turns what a command came to into an exit code: 0 done, 1 failed (clap's own 2: wrong usage).
+pub fn exit_code(done: Done) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("maskline: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the service until SIGTERM or Ctrl-C, then drains.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn serve(config: Option<&Path>) -> Done {
+    let settings = Settings::read(config)?;
+    let db = connect(&settings.database_url).await?;
+    let public = serve::bind(settings.listen).await?;
+    let private = serve::bind(settings.admin_listen).await?;
+    let service = Service::start(db, settings, public, private).await?;
+    tracing::info!(public = %service.public, private = %service.private, "maskline serves");
+    serve::stop_signal().await;
+    tracing::info!("draining: nothing new is begun");
+    if !service.drain().await {
+        tracing::warn!("something was cut off after the time for draining; it is in the database");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Applies the migrations that are missing.
+///
+/// # Errors
+/// When the database cannot be reached, or has migrations that differ from ours.
+pub async fn migrate(config: Option<&Path>) -> Done {
+    let db = connect(&config::database_url(config)?).await?;
+    let missing = serve::pending_migrations(&db).await?;
+    apply_migrations(&db).await?;
+    println!("{missing} applied; the schema is that of version {}", env!("CARGO_PKG_VERSION"));
+    Ok(())
+}
+
+/// Applies the migrations that are missing. Newer ones that stand there already may stay.
+///
+/// # Errors
+/// When the database has migrations that differ from ours.
+pub async fn apply_migrations(db: &PgPool) -> Result<(), StartError> {
+    let mut migrator = sqlx::migrate!();
+    migrator.set_ignore_missing(true);
+    Ok(migrator.run(db).await?)
+}
+
+/// Reads the settings, tries the database and the carrier, and says all that is wrong.
+///
+/// # Errors
+/// When anything is wrong; what, has been printed.
+pub async fn check(config: Option<&Path>) -> Done {
+    let mut wrong = 0;
+    let mut say = |what: &str, found: Result<String, String>| match found {
+        Ok(good) => println!("ok     {what}: {good}"),
+        Err(problem) => {
+            wrong += 1;
+            println!("WRONG  {what}: {problem}");
+        }
+    };
+    let settings = Settings::read(config);
+    let database_url = match &settings {
+        Ok(settings) => {
+            say("settings", Ok("complete".into()));
+            Some(settings.database_url.clone())
+        }
+        Err(error) => {
+            for problem in error.problems() {
+                say("settings", Err(problem.clone()));
+            }
+            // The database may be tried all the same.
+            config::database_url(config).ok()
+        }
+    };
+    if let Some(url) = database_url {
+        say("database", try_database(&url).await);
+    }
+    if let Ok(settings) = &settings {
+        say("Flowroute", try_carrier(settings).await);
+    }
+    match wrong {
+        0 => Ok(()),
+        1 => Err("1 thing is wrong".into()),
+        many => Err(format!("{many} things are wrong").into()),
+    }
+}
+
+async fn try_database(url: &SecretString) -> Result<String, String> {
+    let db = connect(url).await.map_err(|error| error.to_string())?;
+    let version =
+        sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "n!""#)
+            .fetch_one(&db)
+            .await
+            .map_err(|error| error.to_string())?;
+    if version < 150_000 {
+        return Err(format!("PostgreSQL {} is too old: 15 or newer is needed", version / 10_000));
+    }
+    match serve::pending_migrations(&db).await {
+        Ok(0) => Ok(format!("PostgreSQL {}, migrations applied", version / 10_000)),
+        Ok(missing) => Err(StartError::NotMigrated(missing).to_string()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn try_carrier(settings: &Settings) -> Result<String, String> {
+    let carrier = Flowroute::new(&settings.flowroute).map_err(|error| error.to_string())?;
+    carrier.check().await.map_err(|error| error.to_string())?;
+    Ok("the keys are taken".into())
+}
+
+/// Opens the database, with what to do when that fails.
+pub(crate) async fn connect(url: &SecretString) -> Result<PgPool, Box<dyn Error>> {
+    serve::connect(url).await.map_err(|error| {
+        format!("the database cannot be reached: {error}\nIs PostgreSQL running, and is DATABASE_URL right?").into()
+    })
+}

@@ -1,0 +1,168 @@
+//! The settings: from the environment, from `NAME_FILE` for secrets, from a TOML file.
+//!
+//! Everything that is wrong is said at once, each by its name and never with its value: the
+//! value may be a secret.
+
+mod parse;
+mod sources;
+
+use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
+
+use ipnet::IpNet;
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use url::Url;
+
+pub use self::parse::WebhookSecrets;
+use self::sources::Sources;
+use crate::texts::Brand;
+
+/// Every setting, read and checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// PostgreSQL 15 or newer.
+    pub database_url: SecretString,
+    /// The public listener: the carrier's webhooks and nothing else.
+    pub listen: SocketAddr,
+    /// The private listener: health, metrics, the API, the console.
+    pub admin_listen: SocketAddr,
+    /// How Flowroute reaches the public listener.
+    pub public_url: Url,
+    /// The secrets in the webhook's path.
+    pub webhook_secrets: WebhookSecrets,
+    /// Networks that may call the webhook; empty means any.
+    pub webhook_allow: Vec<IpNet>,
+    /// Networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Flowroute's API and the keys to it.
+    pub flowroute: FlowrouteSettings,
+    /// How many SMS the account may send in a second.
+    pub sms_per_second: u32,
+    /// How many MMS the account may send in a second.
+    pub mms_per_second: u32,
+    /// 32 bytes that will protect numbers and texts at rest.
+    pub master_key: Option<MasterKey>,
+    /// Whether `serve` may run as a superuser or as the tables' owner.
+    pub allow_superuser: bool,
+    /// How Maskline's own texts introduce themselves.
+    pub brand: Brand,
+}
+
+/// Flowroute's API and the keys to it.
+#[derive(Debug, Clone)]
+pub struct FlowrouteSettings {
+    /// The base of the API; the version path is added.
+    pub url: Url,
+    /// The access key, the user name of HTTP Basic.
+    pub access_key: SecretString,
+    /// The secret key, the password of HTTP Basic.
+    pub secret_key: SecretString,
+}
+
+/// 32 bytes that will protect numbers and texts at rest. `Debug` does not show them.
+#[derive(Debug, Clone)]
+pub struct MasterKey(Arc<SecretBox<[u8; 32]>>);
+
+impl MasterKey {
+    /// The bytes themselves.
+    pub fn expose(&self) -> &[u8; 32] {
+        self.0.expose_secret()
+    }
+}
+
+/// All that is wrong with the settings, a line each.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError(Vec<String>);
+
+impl ConfigError {
+    /// What is wrong, a sentence each.
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings cannot be used:")?;
+        self.0.iter().try_for_each(|problem| write!(f, "\n  - {problem}"))
+    }
+}
+
+impl Settings {
+    /// Reads every setting from the environment and, where one is given, from a TOML file.
+    ///
+    /// # Errors
+    /// All that is missing, unknown or malformed, at once.
+    pub fn read(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::from(Sources::collect(file))
+    }
+
+    /// Reads the settings from these values, as if they stood in the environment.
+    ///
+    /// # Errors
+    /// All that is missing, unknown or malformed, at once.
+    pub fn from_values<'a>(
+        values: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ConfigError> {
+        Self::from(Sources::from_values(values))
+    }
+
+    fn from(mut from: Sources) -> Result<Self, ConfigError> {
+        let database_url = from.required("DATABASE_URL", parse::database_url);
+        let listen = from.or("MASKLINE_LISTEN", "127.0.0.1:8080", parse::address);
+        let admin_listen = from.or("MASKLINE_ADMIN_LISTEN", "127.0.0.1:8081", parse::address);
+        let public_url = from.required("MASKLINE_PUBLIC_URL", parse::public_url);
+        let webhook_secrets = from.required("MASKLINE_WEBHOOK_SECRETS", parse::webhook_secrets);
+        let webhook_allow = from.optional("MASKLINE_WEBHOOK_ALLOW", parse::networks);
+        let trusted_proxies = from.optional("MASKLINE_TRUSTED_PROXIES", parse::networks);
+        let access_key = from.required("FLOWROUTE_ACCESS_KEY", parse::secret);
+        let secret_key = from.required("FLOWROUTE_SECRET_KEY", parse::secret);
+        let carrier =
+            from.or("MASKLINE_FLOWROUTE_URL", "https://api.flowroute.com", parse::carrier_url);
+        let sms_per_second = from.or("MASKLINE_SMS_PER_SECOND", "5", parse::rate);
+        let mms_per_second = from.or("MASKLINE_MMS_PER_SECOND", "1", parse::rate);
+        let master_key = from.optional("MASKLINE_MASTER_KEY", parse::master_key);
+        let allow_superuser = from.or("MASKLINE_ALLOW_SUPERUSER", "false", parse::truth);
+        let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
+        let problems = from.problems();
+
+        let settings = (|| {
+            Some(Self {
+                database_url: database_url?,
+                listen: listen?,
+                admin_listen: admin_listen?,
+                public_url: public_url?,
+                webhook_secrets: webhook_secrets?,
+                webhook_allow: webhook_allow.unwrap_or_default(),
+                trusted_proxies: trusted_proxies.unwrap_or_default(),
+                flowroute: FlowrouteSettings {
+                    url: carrier?,
+                    access_key: access_key?,
+                    secret_key: secret_key?,
+                },
+                sms_per_second: sms_per_second?,
+                mms_per_second: mms_per_second?,
+                master_key,
+                allow_superuser: allow_superuser?,
+                brand: brand?,
+            })
+        })();
+        match settings {
+            Some(settings) if problems.is_empty() => Ok(settings),
+            _ => Err(ConfigError(problems)),
+        }
+    }
+}
+
+/// Reads `DATABASE_URL` alone, for the commands that need nothing else.
+///
+/// # Errors
+/// All that is missing, unknown or malformed about it.
+pub fn database_url(file: Option<&Path>) -> Result<SecretString, ConfigError> {
+    let mut from = Sources::collect(file);
+    let url = from.required("DATABASE_URL", parse::database_url);
+    let problems = from.problems();
+    match url {
+        Some(url) if problems.is_empty() => Ok(url),
+        _ => Err(ConfigError(problems)),
+    }
+}

@@ -1,0 +1,13 @@
+//! The demo.
+
+/// Options.
+#[derive(Debug, clap::Args)]
+pub struct Options {}
+
+/// Runs the demo.
+///
+/// # Errors
+/// Never yet.
+pub async fn run(_: Options) -> crate::cli::Done {
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The front door: a text message arrives as a webhook.
+//!
+//! One request, one transaction: the carrier's message id, the new state, the audit record and the
+//! promised texts are committed together or not at all. Only then is the answer 200. Nothing here
+//! speaks to the carrier.
+
+mod gate;
+mod receive;
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde_json::{Map, Value};
+
+pub use self::receive::{receive, receive_receipt};
+use crate::{
+    app::App,
+    carrier::wire::{self, Webhook},
+    http::Problem,
+    ids::TextId,
+};
+
+/// The longest payload that is read: anything of 1 MiB or more is refused.
+const LONGEST: usize = 1024 * 1024 - 1;
+
+/// How long the database may take. The carrier is to have its answer within 5 seconds.
+const PATIENCE: Duration = Duration::from_millis(4500);
+
+/// The routes of the public listener.
+pub fn routes(app: App) -> Router {
+    Router::new()
+        .route("/api/message/{secret}", post(message))
+        .route("/api/receipt/{secret}/{token}", post(receipt))
+        .layer(DefaultBodyLimit::max(LONGEST))
+        .with_state(app)
+}
+
+async fn message(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(secret): Path<String>,
+    request: Request,
+) -> Response {
+    let payload = match open(&app, peer, &secret, request).await {
+        Ok(payload) => payload,
+        Err(refusal) => return refusal,
+    };
+    match Webhook::read(&payload) {
+        Webhook::Text(text) => answer(receive(&app, &text)).await,
+        Webhook::Receipt(receipt) => answer(receive_receipt(&app, &receipt, None)).await,
+        Webhook::Unreadable => answer(receive::receive_unreadable(&app)).await,
+    }
+}
+
+async fn receipt(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path((secret, token)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let payload = match open(&app, peer, &secret, request).await {
+        Ok(payload) => payload,
+        Err(refusal) => return refusal,
+    };
+    let Ok(token) = token.parse::<TextId>() else {
+        return Problem::mute(StatusCode::NOT_FOUND).into_response();
+    };
+    match Webhook::read(&payload) {
+        Webhook::Receipt(receipt) => answer(receive_receipt(&app, &receipt, Some(token))).await,
+        // A text at the door for receipts is still a text.
+        Webhook::Text(text) => answer(receive(&app, &text)).await,
+        Webhook::Unreadable => answer(receive::receive_unreadable(&app)).await,
+    }
+}
+
+/// Looks who is at the door before a byte of the payload is read, and then reads it.
+async fn open(
+    app: &App,
+    peer: SocketAddr,
+    secret: &str,
+    request: Request,
+) -> Result<Map<String, Value>, Response> {
+    if !gate::admits(app, peer, request.headers(), secret) {
+        receive::count("refused_at_the_door");
+        return Err(Problem::mute(StatusCode::NOT_FOUND).into_response());
+    }
+    let body = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
+    wire::read_json(&body).ok_or_else(|| {
+        receive::count("not_json");
+        Problem::new(StatusCode::BAD_REQUEST, "the payload is no JSON object").into_response()
+    })
+}
+
+/// 200 once it is committed; 503 when it is not, so that the carrier comes again.
+async fn answer(work: impl Future<Output = sqlx::Result<()>>) -> Response {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(Ok(())) => StatusCode::OK.into_response(),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "a webhook could not be committed: answered 503");
+            receive::count("unavailable");
+            Problem::mute(StatusCode::SERVICE_UNAVAILABLE).into_response()
+        }
+        Err(_) => {
+            tracing::error!("the database took too long for a webhook: answered 503");
+            receive::count("unavailable");
+            Problem::mute(StatusCode::SERVICE_UNAVAILABLE).into_response()
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Begin, keep the carrier's id, dispatch, commit.
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use crate::{
+    app::App,
+    audit::{self, Kind, Record},
+    carrier::wire::{InboundText, Receipt},
+    dispatch,
+    ids::TextId,
+    outbox::receipts,
+};
+
+/// Takes in one text, exactly once however often it is delivered.
+///
+/// # Errors
+/// The database's. Nothing of the text is kept then, and it must be delivered again.
+pub async fn receive(app: &App, text: &InboundText) -> sqlx::Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let is_new = keep(&mut tx, &text.carrier_id, now).await?;
+    if is_new {
+        dispatch::handle(app, &mut tx, text, now).await?;
+    }
+    tx.commit().await?;
+    app.wake.notify_one();
+    count(if is_new { "text" } else { "duplicate" });
+    Ok(())
+}
+
+/// Takes in word of a text that we sent. `token` is the text that the URL named.
+///
+/// # Errors
+/// The database's.
+pub async fn receive_receipt(
+    app: &App,
+    receipt: &Receipt,
+    token: Option<TextId>,
+) -> sqlx::Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let noted = receipts::note(&mut tx, receipt, token, now).await?;
+    tx.commit().await?;
+    count("receipt");
+    metrics::counter!("maskline_receipts_total", "noted" => noted.as_str()).increment(1);
+    Ok(())
+}
+
+/// Takes in a payload that is neither: it is on record that something came, and no more.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn receive_unreadable(app: &App) -> sqlx::Result<()> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let record = Record { rule: Some("payload_unreadable"), ..Record::of(Kind::Refused) };
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
+    tracing::warn!("a webhook brought neither a message nor a receipt: recorded, not handled");
+    count("unreadable");
+    Ok(())
+}
+
+/// Counts one delivery by what became of it.
+pub(super) fn count(outcome: &'static str) {
+    metrics::counter!("maskline_inbound_total", "outcome" => outcome).increment(1);
+}
+
+/// Keeps the carrier's id of a text; false when it was kept before. A second delivery that comes
+/// while the first is being handled waits here for its commit.
+async fn keep(conn: &mut PgConnection, carrier_id: &str, now: Timestamp) -> sqlx::Result<bool> {
+    let kept = sqlx::query!(
+        "insert into carrier_message (carrier_id, direction, noted_at)
+         values ($1, 'inbound', $2)
+         on conflict (carrier_id) do nothing",
+        carrier_id,
+        now.to_sqlx() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(kept.rows_affected() == 1)
+}

@@ -1,0 +1,111 @@
+//! Promises: texts that are committed but not yet accepted by the carrier.
+//!
+//! A text is promised in the transaction that decided on it. The worker claims it under a lease,
+//! sends it with no transaction open, and settles what became of it. A lane is one person on one
+//! masked number: its texts leave one at a time, in the order in which they were committed.
+
+pub mod limit;
+mod queue;
+pub mod receipts;
+pub mod worker;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use crate::{
+    audit::{self, Kind, Record},
+    conversation::Address,
+    ids::{ConversationId, PersonId, TextId},
+};
+
+/// A text to be sent.
+#[derive(Debug, Clone)]
+pub struct Promise {
+    /// Its id, which names it in the receipts' callback.
+    pub id: TextId,
+    /// The conversation that it belongs to.
+    pub conversation: Option<ConversationId>,
+    /// Who gets it, through which masked number.
+    pub to: Address,
+    /// The name of Maskline's own answer; none when it is a participant's words.
+    pub answer: Option<&'static str>,
+    /// The words.
+    pub body: String,
+    /// Goes out although its recipient opted out.
+    pub despite_optout: bool,
+}
+
+/// Puts these texts into the outbox, in their order, because of one inbound text.
+pub async fn promise(
+    conn: &mut PgConnection,
+    promises: &[Promise],
+    cause: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    if promises.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = promises.iter().map(|promise| promise.id.uuid()).collect();
+    let kinds: Vec<_> = promises.iter().map(|promise| kind(promise).to_owned()).collect();
+    let despite: Vec<_> = promises.iter().map(|promise| promise.despite_optout).collect();
+    let conversations: Vec<_> =
+        promises.iter().map(|promise| promise.conversation.map(ConversationId::uuid)).collect();
+    let recipients: Vec<_> = promises.iter().map(|promise| promise.to.person.uuid()).collect();
+    let numbers: Vec<_> = promises.iter().map(|promise| promise.to.through.id.uuid()).collect();
+    let bodies: Vec<_> = promises.iter().map(|promise| promise.body.clone()).collect();
+    sqlx::query!(
+        "insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,
+             masked_number_id, cause, body, queued_at, due_at)
+         select id, kind, despite_optout, conversation_id, recipient_id,
+             masked_number_id, $1, body, $2, $2
+         from unnest($3::uuid[], $4::text[], $5::boolean[], $6::uuid[], $7::uuid[], $8::uuid[],
+             $9::text[]) with ordinality
+             as new (id, kind, despite_optout, conversation_id, recipient_id,
+                 masked_number_id, body, place)
+         order by place",
+        cause,
+        now.to_sqlx() as _,
+        &ids,
+        &kinds,
+        &despite,
+        &conversations as _,
+        &recipients,
+        &numbers,
+        &bodies,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn kind(promise: &Promise) -> &'static str {
+    if promise.answer.is_some() { "answer" } else { "relay" }
+}
+
+/// Drops what is queued for somebody who has just opted out.
+///
+/// What is being sent this moment can no longer be held back.
+pub async fn drop_queued(
+    conn: &mut PgConnection,
+    person: PersonId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let dropped = sqlx::query_as!(
+        queue::Left,
+        "with dropped as (
+             delete from outbox
+             where recipient_id = $1 and state = 'queued'
+             returning id, conversation_id, recipient_id, masked_number_id
+         )
+         select d.id, d.conversation_id, d.recipient_id, m.number as masked_number
+         from dropped d
+         join masked_number m on m.id = d.masked_number_id",
+        person as _,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let records: Vec<Record> =
+        dropped.into_iter().map(|left| left.record(Kind::Dropped, Some("opted_out"))).collect();
+    audit::record(conn, &records, now).await
+}

@@ -1,0 +1,306 @@
+//! The SQL of the outbox: claim under a lease, settle behind the attempt's number.
+
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use super::limit::Recent;
+use crate::{
+    audit::{self, Kind, Record},
+    clock::SqlTimestamp,
+    ids::{ConversationId, PersonId, TextId},
+    phone::PhoneNumber,
+};
+
+/// A text that this worker alone may send until its lease ends.
+#[derive(Debug, Clone)]
+pub(super) struct Claim {
+    pub(super) id: TextId,
+    /// Counts the tries; it fences the answer of a worker whose lease has ended.
+    pub(super) attempt: i32,
+    pub(super) to: PhoneNumber,
+    pub(super) from: PhoneNumber,
+    pub(super) body: String,
+}
+
+/// A text that has left the outbox, or stands in it for good.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) id: TextId,
+    pub(super) conversation_id: Option<ConversationId>,
+    pub(super) recipient_id: PersonId,
+    pub(super) masked_number: String,
+}
+
+impl Left {
+    /// The record of what became of it.
+    pub(super) fn record(self, kind: Kind, detail: Option<&str>) -> Record {
+        Record {
+            conversation: self.conversation_id,
+            recipient: Some(self.recipient_id),
+            // A number that our own check constraint let in.
+            masked_number: self.masked_number.parse().ok(),
+            text: Some(self.id),
+            detail: detail.map(str::to_owned),
+            ..Record::of(kind)
+        }
+    }
+}
+
+/// Locks the row of the SMS limit, so that one worker at a time hands out what it allows.
+pub(super) async fn lock_limit(conn: &mut PgConnection) -> sqlx::Result<Recent> {
+    let recent = sqlx::query_scalar!(
+        r#"select recent as "recent: Vec<SqlTimestamp>" from send_limit where kind = 'sms' for update"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Recent::new(recent.into_iter().map(SqlTimestamp::to_jiff).collect()))
+}
+
+/// Writes the row of the SMS limit.
+pub(super) async fn write_limit(conn: &mut PgConnection, recent: &[Timestamp]) -> sqlx::Result<()> {
+    let recent: Vec<SqlTimestamp> = recent.iter().map(|time| time.to_sqlx()).collect();
+    sqlx::query!("update send_limit set recent = $1 where kind = 'sms'", &recent as _)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether nothing waits and nothing is under way, so that there is nothing to claim or to mend.
+pub(super) async fn is_idle(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select not exists (select from outbox where state <> 'unknown') as "idle!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// Claims up to `count` texts that are due: of each lane the first one, and only while no other
+/// of that lane is under way. One whose recipient opted out meanwhile is left where it is.
+pub(super) async fn claim(
+    conn: &mut PgConnection,
+    count: i64,
+    lease: SignedDuration,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Claim>> {
+    let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
+    let rows = sqlx::query!(
+        "with due as (
+             select o.id
+             from outbox o
+             where o.state = 'queued' and o.due_at <= $1
+                 and (o.despite_optout
+                     or not exists (select from suppression s where s.person_id = o.recipient_id))
+                 and not exists (
+                     select from outbox ahead
+                     where ahead.recipient_id = o.recipient_id
+                         and ahead.masked_number_id = o.masked_number_id
+                         and ahead.seq < o.seq
+                         and ahead.state <> 'unknown'
+                 )
+             order by o.seq
+             limit $2
+             for update skip locked
+         )
+         update outbox o
+         set state = 'sending', attempt = o.attempt + 1, leased_until = $3
+         from due, person p, masked_number m
+         where o.id = due.id and p.id = o.recipient_id and m.id = o.masked_number_id
+         returning o.id, o.attempt, p.number as person_number, m.number as masked_number, o.body",
+        now.to_sqlx() as _,
+        count,
+        until.to_sqlx() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let number = |text: String| {
+                text.parse::<PhoneNumber>().map_err(|error| sqlx::Error::Decode(error.into()))
+            };
+            let (to, from) = (number(row.person_number)?, number(row.masked_number)?);
+            Ok(Claim { id: row.id, attempt: row.attempt, to, from, body: row.body })
+        })
+        .collect()
+}
+
+/// Drops what waits for somebody who opted out, however that came about.
+pub(super) async fn drop_suppressed(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
+    let dropped = sqlx::query_as!(
+        Left,
+        "with dropped as (
+             delete from outbox o
+             using suppression s
+             where s.person_id = o.recipient_id and o.state = 'queued' and not o.despite_optout
+             returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id
+         )
+         select d.id, d.conversation_id, d.recipient_id, m.number as masked_number
+         from dropped d
+         join masked_number m on m.id = d.masked_number_id"
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    record_all(conn, dropped, Kind::Dropped, "opted_out", now).await
+}
+
+/// Marks as unknown what was being sent when its lease ended: the worker died, and nobody knows
+/// whether the carrier has it. Never simply sent again. Returns how many.
+pub(super) async fn abandon_expired(
+    conn: &mut PgConnection,
+    now: Timestamp,
+) -> sqlx::Result<usize> {
+    let lost = sqlx::query_as!(
+        Left,
+        "update outbox o
+         set state = 'unknown', leased_until = null
+         from masked_number m
+         where o.state = 'sending' and o.leased_until < $1 and m.id = o.masked_number_id
+         returning o.id, o.conversation_id, o.recipient_id, m.number as masked_number",
+        now.to_sqlx() as _,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let count = lost.len();
+    record_all(conn, lost, Kind::Unknown, "lease_expired", now).await?;
+    Ok(count)
+}
+
+async fn record_all(
+    conn: &mut PgConnection,
+    left: Vec<Left>,
+    kind: Kind,
+    detail: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    if left.is_empty() {
+        return Ok(());
+    }
+    let records: Vec<Record> =
+        left.into_iter().map(|left| left.record(kind, Some(detail))).collect();
+    audit::record(conn, &records, now).await
+}
+
+/// Settles a text as accepted, by this attempt or, told by its receipt, by whichever attempt.
+///
+/// False when it was settled before. A late answer settles one that was already given up as
+/// unknown.
+pub(super) async fn accept(
+    conn: &mut PgConnection,
+    id: TextId,
+    attempt: Option<i32>,
+    carrier_id: &str,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let Some(left) = take(conn, id, attempt).await? else { return Ok(false) };
+    let noted = sqlx::query!(
+        "insert into carrier_message (carrier_id, direction, noted_at, text_id, delivery)
+         values ($1, 'outbound', $2, $3, 'sent')
+         on conflict (carrier_id) do nothing",
+        carrier_id,
+        now.to_sqlx() as _,
+        id as _,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if noted.rows_affected() == 0 {
+        tracing::error!(%id, "the carrier gave an id that it had given before");
+    }
+    let record =
+        Record { carrier_id: Some(carrier_id.to_owned()), ..left.record(Kind::Accepted, None) };
+    audit::record(conn, &[record], now).await?;
+    Ok(true)
+}
+
+/// Settles a text as failed for good.
+pub(super) async fn fail(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    why: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    if let Some(left) = take(conn, claim.id, Some(claim.attempt)).await? {
+        audit::record(conn, &[left.record(Kind::Failed, Some(why))], now).await?;
+    }
+    Ok(())
+}
+
+/// Takes a text out of the outbox once it is settled.
+async fn take(
+    conn: &mut PgConnection,
+    id: TextId,
+    attempt: Option<i32>,
+) -> sqlx::Result<Option<Left>> {
+    sqlx::query_as!(
+        Left,
+        "with taken as (
+             delete from outbox
+             where id = $1 and attempt = coalesce($2, attempt) and attempt > 0
+             returning id, conversation_id, recipient_id, masked_number_id
+         )
+         select t.id, t.conversation_id, t.recipient_id, m.number as masked_number
+         from taken t
+         join masked_number m on m.id = t.masked_number_id",
+        id as _,
+        attempt,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Puts a text back, to be tried again at `due_at`. Its place in its lane stays.
+pub(super) async fn postpone(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    due_at: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update outbox
+         set state = 'queued', due_at = $3, leased_until = null
+         where id = $1 and attempt = $2 and state = 'sending'",
+        claim.id as _,
+        claim.attempt,
+        due_at.to_sqlx() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Marks a text whose answer was lost. It stays, is shown, and is not sent again by itself.
+pub(super) async fn mark_unknown(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    why: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let lost = sqlx::query_as!(
+        Left,
+        "update outbox o
+         set state = 'unknown', leased_until = null
+         from masked_number m
+         where o.id = $1 and o.attempt = $2 and o.state = 'sending' and m.id = o.masked_number_id
+         returning o.id, o.conversation_id, o.recipient_id, m.number as masked_number",
+        claim.id as _,
+        claim.attempt,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    record_all(conn, lost, Kind::Unknown, why, now).await
+}
+
+/// How many texts stand in the outbox in each state, and since when the oldest has waited.
+pub(super) async fn backlog(
+    conn: &mut PgConnection,
+) -> sqlx::Result<Vec<(String, i64, Option<Timestamp>)>> {
+    let rows = sqlx::query!(
+        r#"select state, count(*) as "count!", min(queued_at) as "oldest: SqlTimestamp"
+           from outbox
+           group by state"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.state, row.count, row.oldest.map(SqlTimestamp::to_jiff)))
+        .collect())
+}

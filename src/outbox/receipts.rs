@@ -1,0 +1,94 @@
+//! Receipts: what the carrier says became of a text that it accepted.
+//!
+//! They repeat, come in any order, and may come before the answer to the send itself. A final
+//! state is never left again.
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+
+use super::queue;
+use crate::{
+    audit::{self, Kind, Record},
+    carrier::wire::Receipt,
+    ids::TextId,
+};
+
+/// What a receipt changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// The text has reached the phone.
+    Delivered,
+    /// The text has finally failed.
+    Failed,
+    /// The text is on its way; the carrier's word was new.
+    Progress,
+    /// Nothing: it said what was known, or came after the end.
+    Nothing,
+    /// It speaks of a text that we did not send.
+    Stranger,
+}
+
+impl Noted {
+    /// The name under which it is counted.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Progress => "progress",
+            Self::Nothing => "nothing",
+            Self::Stranger => "stranger",
+        }
+    }
+}
+
+/// Notes a receipt. `token` is the text that the callback's URL named, if it named one.
+pub async fn note(
+    conn: &mut PgConnection,
+    receipt: &Receipt,
+    token: Option<TextId>,
+    now: Timestamp,
+) -> sqlx::Result<Noted> {
+    if let Some(text) = token {
+        // It may be the first word of a text whose answer is still under way, or was lost.
+        queue::accept(conn, text, None, &receipt.carrier_id, now).await?;
+    }
+    let known = sqlx::query!(
+        r#"select text_id as "text_id!: TextId", delivery as "delivery!", status
+           from carrier_message
+           where carrier_id = $1 and direction = 'outbound'
+           for update"#,
+        receipt.carrier_id,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(known) = known else { return Ok(Noted::Stranger) };
+    let word = match &receipt.code {
+        Some(code) => format!("{} {code}", receipt.status),
+        None => receipt.status.clone(),
+    };
+    if known.delivery != "sent" || known.status.as_ref() == Some(&word) {
+        return Ok(Noted::Nothing);
+    }
+    let (noted, kind, delivery) = match receipt.status.as_str() {
+        "delivered" => (Noted::Delivered, Kind::Delivered, "delivered"),
+        "failed" => (Noted::Failed, Kind::Failed, "failed"),
+        // Words that nobody has documented yet are kept as they are: the text is on its way.
+        _ => (Noted::Progress, Kind::Reported, "sent"),
+    };
+    sqlx::query!(
+        "update carrier_message set delivery = $2, status = $3 where carrier_id = $1",
+        receipt.carrier_id,
+        delivery,
+        word,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let record = Record {
+        carrier_id: Some(receipt.carrier_id.clone()),
+        text: Some(known.text_id),
+        detail: Some(word),
+        ..Record::of(kind)
+    };
+    audit::record(conn, &[record], now).await?;
+    Ok(noted)
+}
