@@ -13,7 +13,7 @@ use crate::{config::FlowrouteSettings, phone::PhoneNumber};
 /// How long a connection may take to open.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a whole call may take.
-pub const WHOLE: Duration = Duration::from_secs(15);
+const WHOLE: Duration = Duration::from_secs(15);
 /// How long a connection is kept for the next call. Short, so that the carrier seldom closes one
 /// just as it is used again, which would leave the outcome of a send unknown.
 const IDLE: Duration = Duration::from_secs(20);
@@ -88,12 +88,20 @@ impl Flowroute {
     /// # Errors
     /// When the system's certificates cannot be read.
     pub fn new(settings: &FlowrouteSettings) -> reqwest::Result<Self> {
+        Self::with_timeout(settings, WHOLE)
+    }
+
+    /// A client for this account whose calls may take so long.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read.
+    pub fn with_timeout(settings: &FlowrouteSettings, whole: Duration) -> reqwest::Result<Self> {
         // The second of two clients in one process finds the provider in place.
         rustls::crypto::ring::default_provider().install_default().ok();
         let http = reqwest::Client::builder()
             .user_agent(concat!("maskline/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)
-            .timeout(WHOLE)
+            .timeout(whole)
             .pool_idle_timeout(IDLE)
             .redirect(Policy::none())
             .build()?;

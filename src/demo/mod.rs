@@ -1,5 +1,9 @@
 //! The demo.
 
+mod home;
+mod installed;
+pub mod postgres;
+
 /// Options.
 #[derive(Debug, clap::Args)]
 pub struct Options {}

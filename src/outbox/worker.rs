@@ -188,7 +188,7 @@ fn report(claim: &Claim, outcome: &Result<String, SendError>) {
     match outcome {
         Ok(_) => tracing::debug!(id = %claim.id, attempt = claim.attempt, "the carrier has a text"),
         Err(error) => {
-            tracing::warn!(id = %claim.id, attempt = claim.attempt, %error, "a text was not accepted")
+            tracing::warn!(id = %claim.id, attempt = claim.attempt, %error, "a text was not accepted");
         }
     }
 }

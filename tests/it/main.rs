@@ -1,2 +1,4 @@
-#[test]
-fn x() {}
+//! One test binary, files named for behaviour. Real PostgreSQL, real HTTP, the simulated carrier.
+
+mod conversation;
+mod support;

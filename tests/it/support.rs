@@ -1,0 +1,409 @@
+//! What every test stands on: a database of its own, the real router on a real port, the simulated
+//! carrier, and a clock that only the test moves. Nothing sleeps.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp};
+use maskline::{
+    app::App,
+    carrier::{
+        Flowroute,
+        simulator::{self, Faults, NewText, Simulator, Texted, Way},
+    },
+    clock::{Clock, ManualClock},
+    code::Randomness,
+    config::Settings,
+    demo::postgres::{Options, PrivatePostgres},
+    inbound,
+    outbox::worker,
+    phone::PhoneNumber,
+    pool, serve,
+};
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub const NUMBER: &str = "+14155550100";
+pub const OTHER_NUMBER: &str = "+14155550101";
+pub const SECRET: &str = "a-secret-of-the-tests";
+
+/// The server that all tests of this run share.
+struct Server {
+    /// Kept, so that the private one lives as long as the run.
+    private: Option<PrivatePostgres>,
+    given: Option<String>,
+    template: String,
+}
+
+impl Server {
+    fn url(&self, database: &str) -> String {
+        match (&self.private, &self.given) {
+            (Some(private), _) => private.url(database),
+            (None, Some(given)) => {
+                let mut url = url::Url::parse(given).unwrap();
+                url.set_path(database);
+                url.into()
+            }
+            (None, None) => unreachable!(),
+        }
+    }
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| block_on(start_server()))
+}
+
+/// Runs something to its end beside whatever runtime the test has.
+fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(work)
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests may be given a server")]
+async fn start_server() -> Server {
+    let given = std::env::var("DATABASE_URL").ok();
+    let private = match given {
+        Some(_) => None,
+        None => {
+            let options = Options { data_dir: None, durable: false, max_connections: 200 };
+            Some(PrivatePostgres::start(options).await.unwrap_or_else(|error| panic!("{error}")))
+        }
+    };
+    let template = format!("maskline_template_{}", std::process::id());
+    let server = Server { private, given, template };
+    let mut admin = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    run(&mut admin, &format!("create database {}", server.template)).await;
+    let db = PgPool::connect(&server.url(&server.template)).await.unwrap();
+    serve::MIGRATIONS.run(&db).await.unwrap();
+    db.close().await;
+    server
+}
+
+async fn run(conn: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(conn).await.unwrap();
+}
+
+/// A database of one test, made from the migrated template.
+pub struct Database {
+    pub url: String,
+    name: String,
+}
+
+impl Database {
+    pub async fn migrated() -> Self {
+        Self::from_template(&server().template).await
+    }
+
+    pub async fn empty() -> Self {
+        Self::from_template("template1").await
+    }
+
+    async fn from_template(template: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("maskline_test_{}_{count}", std::process::id());
+        let mut admin = PgConnection::connect(&server().url("postgres")).await.unwrap();
+        run(&mut admin, &format!("create database {name} template {template}")).await;
+        Self { url: server().url(&name), name }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        block_on(async {
+            let mut admin = PgConnection::connect(&server().url("postgres")).await.unwrap();
+            run(&mut admin, &format!("drop database {} with (force)", self.name)).await;
+        });
+    }
+}
+
+/// The product, put together as `serve` does it, with the test's clock and the test's carrier.
+pub struct TestApp {
+    pub app: App,
+    pub carrier: Flowroute,
+    pub simulator: Simulator,
+    pub clock: ManualClock,
+    pub public: SocketAddr,
+    pub http: reqwest::Client,
+    pub db: PgPool,
+    /// Whether promises may be left over at the end.
+    leftovers: bool,
+    stop: CancellationToken,
+    // Dropped last.
+    database: Database,
+}
+
+/// How a test wants its app.
+pub struct Wishes<'a> {
+    pub seed: u64,
+    pub settings: &'a [(&'a str, &'a str)],
+    pub carrier_url: Option<String>,
+}
+
+impl Default for Wishes<'_> {
+    fn default() -> Self {
+        Self { seed: 1, settings: &[], carrier_url: None }
+    }
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::wishing(Wishes::default()).await
+    }
+
+    pub async fn wishing(wishes: Wishes<'_>) -> Self {
+        let database = Database::migrated().await;
+        let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
+        let numbers: Vec<PhoneNumber> = [NUMBER, OTHER_NUMBER].map(number).into();
+        let simulator = Simulator::start(simulator::Settings {
+            numbers: numbers.clone(),
+            clock: Clock::Manual(clock.clone()),
+            ..simulator::Settings::default()
+        })
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let public = listener.local_addr().unwrap();
+        let settings = settings(
+            &database.url,
+            public,
+            wishes.carrier_url.as_ref().unwrap_or(&simulator.url()),
+            wishes.settings,
+        );
+
+        let db = PgPoolOptions::new().max_connections(10).connect(&database.url).await.unwrap();
+        let app = App::new(
+            db.clone(),
+            settings,
+            Clock::Manual(clock.clone()),
+            Randomness::seeded(wishes.seed),
+        );
+        let mut conn = db.acquire().await.unwrap();
+        for number in &numbers {
+            pool::add(&mut conn, number, app.clock.now()).await.unwrap();
+        }
+        drop(conn);
+        let stop = CancellationToken::new();
+        tokio::spawn(serve::listen(listener, inbound::routes(app.clone()), stop.clone()));
+        let carrier = Flowroute::new(&app.settings.flowroute).unwrap();
+        let test = Self {
+            app,
+            carrier,
+            simulator,
+            clock,
+            public,
+            http: reqwest::Client::new(),
+            db,
+            leftovers: false,
+            stop,
+            database,
+        };
+        test.register().await;
+        test
+    }
+
+    /// Tells the carrier where texts go, as an operator does in Flowroute's portal.
+    async fn register(&self) {
+        let url = format!("{}/v2.2/messages/sms_callback", self.simulator.url());
+        let callback =
+            json!({"data": {"attributes": {"callback_url": self.url("/api/message/{secret}")}}});
+        let put = self.http.put(url).basic_auth("simulated", Some("simulated")).json(&callback);
+        assert_eq!(put.send().await.unwrap().status(), 204);
+    }
+
+    /// An URL of the public listener, with the secret put in.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{}", self.public, path.replace("{secret}", SECRET))
+    }
+
+    pub fn database_url(&self) -> &str {
+        &self.database.url
+    }
+
+    /// This test leaves promises behind, and means to.
+    pub fn leave_promises(&mut self) {
+        self.leftovers = true;
+    }
+
+    /// Posts a webhook's payload and returns the status.
+    pub async fn post(&self, payload: &Value) -> u16 {
+        self.post_bytes(payload.to_string().into()).await
+    }
+
+    pub async fn post_bytes(&self, payload: Vec<u8>) -> u16 {
+        let post = self.http.post(self.url("/api/message/{secret}")).body(payload);
+        post.send().await.unwrap().status().as_u16()
+    }
+
+    pub fn phone(&self, number: &str) -> Phone<'_> {
+        Phone { test: self, number: self::number(number), masked: self::number(NUMBER) }
+    }
+
+    pub fn ann(&self) -> Phone<'_> {
+        self.phone("+12065550142")
+    }
+
+    pub fn ben(&self) -> Phone<'_> {
+        self.phone("+12065550187")
+    }
+
+    /// Ann and Ben, connected, with all that was said on the way delivered.
+    pub async fn conversation(&self) -> (Phone<'_>, Phone<'_>) {
+        let (ann, ben) = (self.ann(), self.ben());
+        let code = ann.starts().await;
+        ben.texts(&format!("JOIN {code}")).await;
+        self.deliver().await;
+        (ann, ben)
+    }
+
+    /// Sends what is due until nothing is, and lets every receipt arrive. Returns how many texts.
+    pub async fn deliver(&self) -> usize {
+        let mut count = 0;
+        loop {
+            let sent = worker::step(&self.app, &self.carrier).await.unwrap();
+            self.simulator.idle().await;
+            count += sent;
+            if sent == 0 {
+                return count;
+            }
+        }
+    }
+
+    pub fn advance(&self, by: SignedDuration) {
+        self.clock.advance(by);
+    }
+
+    pub fn faults(&self, faults: Faults) {
+        self.simulator.set_faults(faults).unwrap();
+    }
+
+    /// One value that a query finds.
+    pub async fn value<T>(&self, sql: &str) -> T
+    where
+        T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
+    {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.db).await.unwrap()
+    }
+
+    /// The first column, as text, of each row that a query finds.
+    pub async fn column(&self, sql: &str) -> Vec<String> {
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&self.db).await.unwrap()
+    }
+
+    /// The trail's kinds and rules, oldest first, such as `received talk`.
+    pub async fn trail(&self) -> Vec<String> {
+        self.column("select kind || coalesce(' ' || rule, '') from audit_record order by at, id")
+            .await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        if std::thread::panicking() || self.leftovers {
+            return;
+        }
+        let left: i64 = block_on(async {
+            let mut conn = PgConnection::connect(&self.database.url).await.unwrap();
+            sqlx::query_scalar("select count(*) from outbox").fetch_one(&mut conn).await.unwrap()
+        });
+        assert_eq!(left, 0, "promises were left over: deliver them, or say leave_promises()");
+    }
+}
+
+/// A phone in somebody's hand.
+#[derive(Clone)]
+pub struct Phone<'a> {
+    test: &'a TestApp,
+    pub number: PhoneNumber,
+    masked: PhoneNumber,
+}
+
+impl<'a> Phone<'a> {
+    /// The same phone, texting the other masked number.
+    pub fn on_the_other_number(&self) -> Phone<'a> {
+        Phone { masked: number(OTHER_NUMBER), ..self.clone() }
+    }
+
+    /// Texts the masked number. The webhook must have taken it.
+    pub async fn texts(&self, body: &str) -> Texted {
+        let texted = self.tries(body).await;
+        assert!(texted.statuses.iter().all(|status| *status == Some(200)), "{texted:?}");
+        texted
+    }
+
+    /// Texts the masked number, whatever the webhook says to it.
+    pub async fn tries(&self, body: &str) -> Texted {
+        self.test.simulator.text(self.text(body)).await.unwrap()
+    }
+
+    pub fn text(&self, body: &str) -> NewText {
+        NewText {
+            from: self.number.clone(),
+            to: self.masked.clone(),
+            body: Some(body.to_owned()),
+            media: Vec::new(),
+            id: None,
+            shape: None,
+        }
+    }
+
+    /// Starts a conversation and reads the code from the answer.
+    pub async fn starts(&self) -> String {
+        self.texts("START").await;
+        self.test.deliver().await;
+        let answer = self.last();
+        code_in(&answer).unwrap_or_else(|| panic!("no code in {answer:?}"))
+    }
+
+    /// What came in on this phone, oldest first.
+    pub fn inbox(&self) -> Vec<String> {
+        let texts = self.test.simulator.phone(&self.number).into_iter();
+        texts.filter(|text| text.direction == Way::In).map(|text| text.body).collect()
+    }
+
+    /// What came in last; empty if nothing ever did.
+    pub fn last(&self) -> String {
+        self.inbox().pop().unwrap_or_default()
+    }
+}
+
+/// The code in one of Maskline's answers.
+pub fn code_in(answer: &str) -> Option<String> {
+    let words = answer.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words.map(str::to_owned).find(|word| word.len() == 9 && word.as_bytes()[4] == b'-')
+}
+
+pub fn number(text: &str) -> PhoneNumber {
+    text.parse().unwrap()
+}
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn settings(database: &str, public: SocketAddr, carrier: &str, more: &[(&str, &str)]) -> Settings {
+    let public = format!("http://{public}");
+    let mut values = vec![
+        ("DATABASE_URL", database),
+        ("MASKLINE_PUBLIC_URL", &public),
+        ("MASKLINE_WEBHOOK_SECRETS", SECRET),
+        ("FLOWROUTE_ACCESS_KEY", "simulated"),
+        ("FLOWROUTE_SECRET_KEY", "simulated"),
+        ("MASKLINE_FLOWROUTE_URL", carrier),
+        ("MASKLINE_SMS_PER_SECOND", "10000"),
+    ];
+    values.retain(|(name, _)| !more.iter().any(|(given, _)| given == name));
+    values.extend(more);
+    Settings::from_values(values).unwrap()
+}
