@@ -166,7 +166,7 @@ function buildPhone(name) {
   view.tab = el("button", { type: "button", className: key }, el("span", { textContent: name }), el("span", { className: "unread", hidden: true }));
   view.tab.addEventListener("click", () => show(name));
   $("switch").append(view.tab);
-  if (name === "Ann") $("stage").prepend(root); else $("stage").append(root);
+  $("stage").append(root);
   phones[name] = view;
   drawCount(view);
 }
@@ -174,6 +174,7 @@ function buildPhone(name) {
 function show(name) {
   $("stage").dataset.shown = name;
   phones[name].unread = 0;
+  drawCount(phones[name]);
   for (const n of NAMES) {
     const { tab, unread } = phones[n];
     tab.setAttribute("aria-pressed", String(n === name));
@@ -187,8 +188,8 @@ function drawCount(view) {
   view.count.textContent = parts > 1 ? `${units} / ${room} · ${parts} texts` : `${units} / ${room}`;
   view.count.classList.toggle("many", parts > 1);
   say(view.why, culprit === null ? "" : `${nameOf(culprit)} makes this 70 characters a text`);
-  view.draft.rows = 1; // measure from one line, then grow up to what the style sheet allows
-  view.draft.style.height = "auto";
+  if (view.draft.offsetParent === null) return; // not shown, so not to be measured
+  view.draft.style.height = "auto"; // back to one line, then grow up to what the style sheet allows
   view.draft.style.height = `${view.draft.scrollHeight + 2}px`;
 }
 
@@ -200,23 +201,26 @@ async function sendText(name, to, body) {
   if (bad !== undefined) throw new Error(`The webhook answered ${bad}; the carrier will try again.`);
 }
 
+const CODE = /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/;
+const CODE_PARTS = new RegExp(`(${CODE.source})`);
 const STATES = { queued: "Queued", sent: "Sent", delivered: "Delivered", failed: "Failed", unknown: "Unknown", recorded: "Recorded" };
 
 /** One text. `source` says whose words a received text carries: the other party's, or the service's own. */
 function buildBubble(name, text, before) {
   const mine = text.direction === "out";
   const relayed = !mine && phone(other(name))?.texts.some((t) => t.direction === "out" && t.body === text.body);
-  const words = el("p", { className: "words", textContent: text.body ?? "", dir: "auto" });
-  const foot = el("p", { className: "foot" });
+  const words = el("p", { className: "words", dir: "auto" });
+  for (const piece of String(text.body ?? "").split(CODE_PARTS)) words.append(CODE.test(piece) ? el("b", { textContent: piece }) : piece);
+  const meta = el("p", { className: "meta" });
   const node = el("li", { className: "bubble", "data-testid": "bubble", "data-direction": text.direction,
-    "data-source": mine ? "self" : relayed ? "other" : "service" }, words, foot);
+    "data-source": mine ? "self" : relayed ? "other" : "service" }, words, meta);
   const who = mine ? `${name}: ` : relayed ? "Received: " : `${snapshot.brand}: `;
   words.prepend(el("span", { className: "sr", textContent: who }));
-  if (!mine) foot.append(icon("mask"), el("span", { textContent: `from ${pretty(text.with)}` }));
-  else if (text.with !== before?.with) foot.append(el("span", { textContent: `to ${pretty(text.with)}` }));
-  foot.append(el("span", { textContent: time(text.at) }));
+  if (!mine) meta.append(icon("mask"), el("span", { textContent: `from ${pretty(text.with)}` }));
+  else if (text.with !== before?.with) meta.append(el("span", { textContent: `to ${pretty(text.with)}` }));
+  meta.append(el("span", { textContent: time(text.at) }));
   const state = el("span", { className: "state" });
-  if (mine) foot.append(state);
+  if (mine) meta.append(state);
   return { id: text.id, direction: text.direction, node, state, shown: undefined };
 }
 
@@ -272,7 +276,7 @@ function notice(name, text, bubble, first) {
   if (seen.has(key)) return;
   seen.add(key);
   if (first) return;
-  bubble.node.classList.add("fresh");
+  if (!calm.matches) bubble.node.animate([{ opacity: 0, transform: "translateY(.5rem) scale(.96)" }, {}], { duration: 280, easing: "cubic-bezier(.2,1.2,.4,1)" });
   const source = bubble.node.dataset.source;
   if (text.direction === "in") {
     $("heard").append(el("p", { textContent: `${name} got a text: ${text.body ?? ""}` }));
@@ -326,7 +330,9 @@ function drawConversation() {
   const words = (text) => el("p", { textContent: text });
   const parts = [];
   if (active) {
-    parts.push(heading("active", "Connected"), words("Each sees only the masked number. What one texts reaches the other, word for word."));
+    const faces = people.map((p) => el("p", { className: `sees ${p.name.toLowerCase()}` },
+      el("span", { textContent: `On ${p.name}’s phone, ${other(p.name)} is` }), el("strong", { textContent: pretty(p.conversation.masked_number) })));
+    parts.push(heading("active", "Connected"), words("What one texts reaches the other, word for word. Only the number changes."), el("div", { className: "faces" }, ...faces));
   } else if (waiting) {
     const { code, sms_link: sms, qr_svg_url: qr } = waiting.conversation;
     const joiner = other(waiting.name);
@@ -343,7 +349,8 @@ function drawConversation() {
   } else if (begun) {
     parts.push(heading("ended", "No conversation now"), words("Nothing is relayed any more. Press Start to open a new one."));
   } else {
-    parts.push(heading("", "First press Start"), words("Ann asks for a conversation and gets a code. Ben joins with it. Then they just text."));
+    parts.push(heading("", "First press Start"), el("ol", { className: "steps" },
+      ...["Ann asks for a conversation and gets a code.", "Ben joins by texting that code.", "They text as ever, and see only the number above."].map((step) => el("li", { textContent: step }))));
   }
   $("conversation").replaceChildren(...parts);
 }
@@ -392,8 +399,6 @@ const TALK = [
   ["Ben", "Sold! Saturday at ten, by the fountain?"],
   ["Ann", "See you there. I'll be the one ringing."],
 ];
-const CODE = /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/;
-
 /** The code in the latest answer on Ann's phone; what the conversation says stands in when the answer was lost. */
 function annsCode() {
   const held = phone("Ann")?.conversation;
@@ -487,7 +492,13 @@ function until(done, seconds, otherwise = "That took too long") {
 
 const resumeUnlessStopped = () => playing.signal.throwIfAborted();
 const beat = async (ms) => { await pause(ms); resumeUnlessStopped(); };
-const act = (name, to, body) => { resumeUnlessStopped(); show(name); return sendText(name, to, body); };
+const act = (name, to, body) => { resumeUnlessStopped(); show(name); bringIntoView(); return sendText(name, to, body); };
+
+/** On a narrow screen the phones stand below the scenes: lets the reader see what the scene does. */
+function bringIntoView() {
+  if ($("switch").offsetParent === null) return;
+  $("switch").scrollIntoView({ behavior: calm.matches ? "auto" : "smooth", block: "start" });
+}
 
 /** Plays scenes in order and leaves out the ones that do not apply. */
 async function play(scenes, title) {
@@ -542,11 +553,12 @@ function drawScenes() {
   const next = snapshot && !playing ? nextScene() : null;
   for (const scene of SCENES) {
     const now = playing && playingTitle === scene.title;
-    const why = link !== "live" || !snapshot ? "The demo is not running" : playing ? (now ? null : scene.hint) : scene.blocked();
+    const why = link !== "live" || !snapshot ? "The demo is not running" : playing ? (now ? null : `${playingTitle} is playing`) : scene.blocked();
     scene.button.setAttribute("aria-disabled", String(Boolean(why) || Boolean(now)));
     scene.button.classList.toggle("next", scene.key === next && !why);
     scene.button.classList.toggle("now", Boolean(now));
     say(scene.hintNode, now ? "Playing" : why ?? scene.hint);
+    if (now || (scene.key === next && !why)) $("scenes").scrollTo({ left: scene.button.parentNode.offsetLeft - 60 });
   }
   const all = $("play-all");
   all.setAttribute("aria-disabled", String(link !== "live"));
