@@ -172,7 +172,10 @@ function buildPhone(name) {
 }
 
 function show(name) {
+  const { thread } = phones[name];
+  const turned = $("stage").dataset.shown !== name;
   $("stage").dataset.shown = name;
+  if (turned) thread.scrollTop = thread.scrollHeight; // what is not shown cannot scroll along
   phones[name].unread = 0;
   drawCount(phones[name]);
   for (const n of NAMES) {
@@ -399,12 +402,11 @@ const TALK = [
   ["Ben", "Sold! Saturday at ten, by the fountain?"],
   ["Ann", "See you there. I'll be the one ringing."],
 ];
-/** The code in the latest answer on Ann's phone; what the conversation says stands in when the answer was lost. */
+/** The code that Ann's conversation waits with: read in her last answer, unless that answer was lost on the way. */
 function annsCode() {
-  const held = phone("Ann")?.conversation;
-  const answers = (phone("Ann")?.texts ?? []).filter((t) => t.direction === "in" && t.with === held?.masked_number);
-  const inAnswer = answers.map((t) => CODE.exec(t.body ?? "")?.[0]).filter(Boolean).at(-1);
-  return inAnswer ?? held?.code ?? null;
+  const answers = (phone("Ann")?.texts ?? []).filter((t) => t.direction === "in");
+  const read = answers.map((t) => CODE.exec(t.body ?? "")?.[0]).filter(Boolean).at(-1);
+  return phone("Ann")?.conversation?.code ?? read ?? null;
 }
 
 const talking = (name) => phone(name)?.conversation?.state === "active";
@@ -518,6 +520,7 @@ async function play(scenes, title) {
     }
   } catch (error) {
     const stopped = playing.signal.aborted;
+    $("scene-note").classList.toggle("bad", !stopped);
     say($("scene-note"), stopped ? "Stopped." : `${playingTitle} gave up: ${error.message} The wire below shows what happened.`);
   } finally {
     playing = null;
