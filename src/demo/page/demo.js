@@ -348,7 +348,7 @@ function drawConversation() {
     card.append(side);
     parts.push(card, words(`${waiting.name} shares the code, ${joiner} texts JOIN with it.`));
   } else if (stopped.length) {
-    parts.push(heading("ended", `${stopped.join(" and ")} stopped`), words(`Nothing more is sent there. Texting START undoes it: press Return.`));
+    parts.push(heading("ended", `${stopped.join(" and ")} stopped`), words(`Nothing more is sent to ${stopped.join(" or ")}. START undoes it: press Return.`));
   } else if (begun) {
     parts.push(heading("ended", "No conversation now"), words("Nothing is relayed any more. Press Start to open a new one."));
   } else {
