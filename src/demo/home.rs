@@ -52,9 +52,9 @@ impl Account {
         Ok((folder.mode() >> shift) & rights == rights)
     }
 
-    /// The outermost folder on the way to this one that it cannot enter.
+    /// The outermost folder on the way to this one, and of those that exist, that it cannot enter.
     fn stopped_at<'a>(&self, folder: &'a Path) -> Option<&'a Path> {
-        folder.ancestors().filter(|on_the_way| !self.may(0o1, on_the_way).unwrap_or(false)).last()
+        folder.ancestors().filter(|on_the_way| !self.may(0o1, on_the_way).unwrap_or(true)).last()
     }
 }
 
@@ -71,6 +71,10 @@ pub(super) fn made_by(kept: &Path) -> Result<Option<u32>, Error> {
 /// Makes the folder that is kept, or makes sure that it is one that Maskline may use.
 pub(super) fn claim(folder: &Path, account: Option<&Account>) -> Result<(), Error> {
     if let Some(parent) = folder.parent() {
+        if let Some((account, closed)) = account.and_then(|a| Some((a, a.stopped_at(parent)?))) {
+            let closed = closed.to_owned();
+            return Err(Error::Unreachable { user: account.name.clone(), closed });
+        }
         fs::create_dir_all(parent).map_err(at(parent))?;
     }
     if !folder.exists() {
@@ -81,16 +85,10 @@ pub(super) fn claim(folder: &Path, account: Option<&Account>) -> Result<(), Erro
     if !is_empty && !is_ours {
         return Err(Error::NotOurs(folder.to_owned()));
     }
-    let Some(account) = account else { return Ok(()) };
-    if is_empty {
+    if let Some(account) = account.filter(|_| is_empty) {
         own(folder, account).map_err(at(folder))?;
     }
-    match account.stopped_at(folder) {
-        None => Ok(()),
-        Some(closed) => {
-            Err(Error::Unreachable { user: account.name.clone(), closed: closed.to_owned() })
-        }
-    }
+    Ok(())
 }
 
 /// Makes a folder with a short path that only PostgreSQL's user can enter.
