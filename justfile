@@ -1,0 +1,40 @@
+# Lists what there is.
+default:
+    @just --list --unsorted
+
+# Shows Maskline in the browser: two phones, a simulated carrier, a database of its own.
+demo *options:
+    cargo run --release -- demo {{ options }}
+
+# Runs the tests; they start their own PostgreSQL.
+test *options:
+    cargo test {{ options }}
+
+# Runs the tests as an ordinary user, who is made if there is none (as root).
+test-as-user user="maskline-test":
+    .ci/test-as-user {{ user }}
+
+# Formats and lints, as CI does.
+check:
+    cargo fmt --check
+    cargo clippy --all-targets -- -D warnings
+
+# Describes the queries into .sqlx, against a throw-away database.
+prepare:
+    .ci/with-postgres .ci/prepare
+
+# Brings the database of DATABASE_URL up to date.
+migrate:
+    sqlx migrate run
+
+# Checks the dependencies' licences and sources.
+deny:
+    cargo deny check bans licenses sources
+
+# Runs all that must pass before a change is taken.
+ci:
+    .ci/run
+
+# Draws docs/demo.png anew, by the browser test.
+picture:
+    PICTURE=docs/demo.png cargo test --test it browser
