@@ -1,7 +1,10 @@
 //! `/simulator/` and what it shares with the Rust API.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::{
     super::{Direction, Event, Settings, Simulator},
@@ -132,7 +135,8 @@ async fn dropping_it_closes_the_port() {
     let address = stage.simulator.url().replace("http://", "");
     drop(stage.simulator);
     // The channel closes when the last task has let go of what they share.
-    while events.recv().await.is_ok() {}
+    let closed = async { while events.recv().await.is_ok() {} };
+    timeout(Duration::from_secs(10), closed).await.unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
 }
 
