@@ -15,8 +15,11 @@ use crate::{
     serve::{self, Service, StartError},
 };
 
-/// What a command comes to. An error is printed once, by `exit_code`.
-pub type Done = Result<(), Box<dyn Error>>;
+/// Why a command failed, in words for the person who typed it.
+pub type Failure = Box<dyn Error + Send + Sync>;
+
+/// What a command comes to. A failure is printed once, by `exit_code`.
+pub type Done = Result<(), Failure>;
 
 /// The examples under `maskline serve --help`.
 pub const SERVE_HELP: &str = "\
@@ -34,6 +37,11 @@ pub fn exit_code(done: Done) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line to standard output.
+pub(crate) fn print(line: &str) {
+    println!("{line}");
 }
 
 /// Runs the service until SIGTERM or Ctrl-C, then drains.
@@ -142,7 +150,7 @@ async fn try_carrier(settings: &Settings) -> Result<String, String> {
 }
 
 /// Opens the database, with what to do when that fails.
-pub(crate) async fn connect(url: &SecretString) -> Result<PgPool, Box<dyn Error>> {
+pub(crate) async fn connect(url: &SecretString) -> Result<PgPool, Failure> {
     serve::connect(url).await.map_err(|error| {
         format!("the database cannot be reached: {error}\nIs PostgreSQL running, and is DATABASE_URL right?").into()
     })

@@ -151,6 +151,11 @@ impl Simulator {
         texts::text(&self.shared, text).await
     }
 
+    /// The faults as they are set: `GET /simulator/faults`.
+    pub fn faults(&self) -> Faults {
+        self.shared.state().dice.faults().clone()
+    }
+
     /// Sets the faults and reseeds: `PUT /simulator/faults`. Fails with what is out of range.
     pub fn set_faults(&self, faults: Faults) -> Result<(), String> {
         faults.check()?;

@@ -1,17 +1,228 @@
-//! The demo.
+//! `maskline demo`: everything on this computer, from one command.
+//!
+//! A PostgreSQL of its own, the simulated carrier, the service as `serve` runs it, and a page with
+//! two phones. Nothing listens but on 127.0.0.1, and nothing is left behind.
 
 mod home;
 mod installed;
+mod page;
 pub mod postgres;
+mod snapshot;
 
-/// Options.
+use std::{
+    io::IsTerminal,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use serde_json::json;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::postgres::PrivatePostgres;
+use crate::{
+    carrier::simulator::{self, Simulator},
+    cli::{self, Done},
+    clock::Clock,
+    config::Settings,
+    phone::PhoneNumber,
+    pool,
+    serve::{self, Service},
+};
+
+/// The masked numbers of the demo.
+const MASKED: [&str; 2] = ["+14155550100", "+14155550101"];
+/// The phones of the demo.
+const PHONES: [(&str, &str); 2] = [("Ann", "+12065550142"), ("Ben", "+12065550187")];
+/// The simulated account's keys.
+const ACCESS_KEY: &str = "demo";
+/// As many texts a second as Flowroute takes from an account.
+const PER_SECOND: u32 = 5;
+/// How long Ctrl-C waits for calls under way. Nobody needs them any more.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How the demo is run.
 #[derive(Debug, clap::Args)]
-pub struct Options {}
+pub struct Options {
+    /// Do not open the page in a browser.
+    #[arg(long)]
+    no_open: bool,
+    /// Keep the database in this folder, and go on with it the next time.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The port of the page; any free one unless given.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
 
-/// Runs the demo.
+/// Runs the demo until Ctrl-C, and clears up.
 ///
 /// # Errors
-/// Never yet.
-pub async fn run(_: Options) -> crate::cli::Done {
+/// What keeps it from starting, above all a PostgreSQL that is not installed.
+pub async fn run(options: Options) -> Done {
+    let stop = serve::stop_signal();
+    tokio::pin!(stop);
+    let postgres = tokio::select! {
+        started = PrivatePostgres::start(postgres::Options {
+            durable: options.data_dir.is_some(),
+            data_dir: options.data_dir.clone(),
+            max_connections: 50,
+        }) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    let done = tokio::select! {
+        shown = show(&postgres, &options) => match shown {
+            Ok(demo) => {
+                stop.await;
+                demo.end().await;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        },
+        () = &mut stop => Ok(()),
+    };
+    postgres.stop().await;
+    done
+}
+
+/// All that runs while the page is open.
+struct Demo {
+    service: Service,
+    page: tokio::task::JoinHandle<()>,
+    closing: CancellationToken,
+}
+
+impl Demo {
+    async fn end(self) {
+        self.closing.cancel();
+        // Whatever is cut off here is thrown away with the database, or stands in the one kept.
+        tokio::time::timeout(PATIENCE, self.page).await.ok();
+        tokio::time::timeout(PATIENCE, self.service.drain()).await.ok();
+    }
+}
+
+async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli::Failure> {
+    let db = database(postgres).await?;
+    let (public, private) = (local(0).await?, local(0).await?);
+    let secrets = Secrets::draw();
+    let simulator = Simulator::start(simulator::Settings {
+        access_key: ACCESS_KEY.to_owned(),
+        secret_key: SecretString::from(secrets.key.clone()),
+        numbers: masked(),
+        sms_per_second: Some(PER_SECOND),
+        ..simulator::Settings::default()
+    })?;
+    let public_url = format!("http://{}", public.local_addr()?);
+    let settings = Settings::from_values([
+        ("DATABASE_URL", postgres.url(DATABASE).as_str()),
+        ("MASKLINE_PUBLIC_URL", &public_url),
+        ("MASKLINE_WEBHOOK_SECRETS", &secrets.webhook),
+        ("FLOWROUTE_ACCESS_KEY", ACCESS_KEY),
+        ("FLOWROUTE_SECRET_KEY", &secrets.key),
+        ("MASKLINE_FLOWROUTE_URL", &simulator.url()),
+    ])?;
+    let brand = settings.brand.as_str().to_owned();
+    let service = Service::start(db.clone(), settings, public, private).await?;
+    point_at(&simulator, &public_url, &secrets).await?;
+
+    let listener = local(options.port).await?;
+    let address = format!("http://{}/", listener.local_addr()?);
+    let closing = CancellationToken::new();
+    let watched = page::Watched {
+        simulator: Arc::new(simulator),
+        db,
+        brand,
+        secret: secrets.webhook,
+        closing: closing.clone(),
+    };
+    let page = tokio::spawn(serve::listen(listener, page::routes(watched), closing.clone()));
+    cli::print(&format!("Maskline demo: {address}   (Ctrl-C ends it)"));
+    if !options.no_open && std::io::stdout().is_terminal() {
+        open(&address);
+    }
+    Ok(Demo { service, page, closing })
+}
+
+const DATABASE: &str = "maskline";
+
+/// Makes the database unless a kept folder has it, migrates it and seeds the pool.
+async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
+    let admin = PgPool::connect_with(postgres.options("postgres")).await?;
+    let exists = sqlx::query_scalar!(
+        r#"select exists (select from pg_database where datname = $1) as "exists!""#,
+        DATABASE
+    );
+    if !exists.fetch_one(&admin).await? {
+        sqlx::raw_sql("create database maskline").execute(&admin).await?;
+    }
+    admin.close().await;
+    let db = serve::connect(&postgres.url(DATABASE).into()).await?;
+    cli::apply_migrations(&db).await?;
+    let mut conn = db.acquire().await?;
+    for number in masked() {
+        pool::add(&mut conn, &number, Clock::System.now()).await?;
+    }
+    drop(conn);
+    Ok(db)
+}
+
+fn masked() -> Vec<PhoneNumber> {
+    MASKED.iter().filter_map(|number| number.parse().ok()).collect()
+}
+
+async fn local(port: u16) -> Result<TcpListener, serve::StartError> {
+    serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+}
+
+/// What only this run knows.
+struct Secrets {
+    webhook: String,
+    key: String,
+}
+
+impl Secrets {
+    fn draw() -> Self {
+        let draw = || format!("{:032x}", rand::random::<u128>());
+        Self { webhook: draw(), key: draw() }
+    }
+}
+
+/// Tells the carrier where texts go, as an operator does once for a real account.
+async fn point_at(
+    simulator: &Simulator,
+    public_url: &str,
+    secrets: &Secrets,
+) -> Result<(), reqwest::Error> {
+    let callback_url = format!("{public_url}/api/message/{}", secrets.webhook);
+    let body = json!({"data": {"attributes": {"callback_url": callback_url}}});
+    let client = reqwest::Client::new();
+    for kind in ["sms_callback", "mms_callback"] {
+        client
+            .put(format!("{}/v2.2/messages/{kind}", simulator.url()))
+            .basic_auth(ACCESS_KEY, Some(&secrets.key))
+            .json(&body)
+            .send()
+            .await?
+            .error_for_status()?;
+    }
     Ok(())
+}
+
+/// Opens the page in the user's browser, if there is one; the address is printed anyway.
+fn open(address: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let quiet = Command::new(program)
+        .arg(address)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if quiet.is_err() {
+        tracing::debug!("no browser could be opened");
+    }
 }

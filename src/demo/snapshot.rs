@@ -1,0 +1,204 @@
+//! What the two phones show, and what Maskline's own tables say became of each text.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{MASKED, PHONES, page::Watched};
+use crate::{
+    carrier::simulator::{Faults, PhoneText, Way},
+    code::Code,
+    phone::PhoneNumber,
+};
+
+/// Everything that the page draws.
+#[derive(Debug, Serialize)]
+pub(super) struct Snapshot {
+    brand: String,
+    masked_numbers: [&'static str; 2],
+    /// Whether one party's real number ever reached the other's phone.
+    exposed: bool,
+    phones: Vec<Phone>,
+    faults: Faults,
+}
+
+#[derive(Debug, Serialize)]
+struct Phone {
+    name: &'static str,
+    number: &'static str,
+    texts: Vec<Text>,
+    conversation: Option<Conversation>,
+    silenced: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Text {
+    id: String,
+    direction: &'static str,
+    with: PhoneNumber,
+    body: String,
+    at: Timestamp,
+    /// Of a sent text: what became of it. Of a received one: nothing.
+    state: Option<&'static str>,
+    note: Option<String>,
+    /// Of a received text: `relay`, `service`, or nothing where the carrier itself wrote it.
+    source: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct Conversation {
+    state: String,
+    masked_number: String,
+    code: Option<String>,
+    sms_link: Option<String>,
+    qr_svg_url: Option<String>,
+}
+
+/// A link that opens a phone's composer with the text that joins.
+pub(super) fn sms_link(number: &PhoneNumber, code: &Code) -> String {
+    format!("sms:{}?body=JOIN%20{code}", number.as_str())
+}
+
+/// Looks at both phones and at the database.
+pub(super) async fn take(watched: &Watched) -> sqlx::Result<Snapshot> {
+    let mut phones = Vec::new();
+    for (name, number) in PHONES {
+        phones.push(phone(watched, name, number).await?);
+    }
+    let exposed = phones.iter().any(|phone| {
+        let others = PHONES.iter().filter(|(name, _)| *name != phone.name);
+        let numbers: Vec<&str> = others.map(|(_, number)| &number[2..]).collect();
+        let received = phone.texts.iter().filter(|text| text.direction == "in");
+        received.into_iter().any(|text| numbers.iter().any(|number| shows(text, number)))
+    });
+    let faults = watched.simulator.faults();
+    Ok(Snapshot { brand: watched.brand.clone(), masked_numbers: MASKED, exposed, phones, faults })
+}
+
+/// Whether a text shows these digits, however they are written.
+fn shows(text: &Text, digits: &str) -> bool {
+    let said: String = text.body.chars().filter(char::is_ascii_digit).collect();
+    said.contains(digits) || text.with.as_str().contains(digits)
+}
+
+async fn phone(watched: &Watched, name: &'static str, number: &'static str) -> sqlx::Result<Phone> {
+    let Ok(parsed) = number.parse::<PhoneNumber>() else { return Err(sqlx::Error::RowNotFound) };
+    let seen = watched.simulator.phone(&parsed);
+    let ids: Vec<String> = seen.iter().map(|text| text.id.clone()).collect();
+    let fates = fates(watched, &ids).await?;
+    let sources = sources(watched, &ids).await?;
+    let texts = seen.into_iter().map(|text| read(text, &fates, &sources)).collect();
+    let (conversation, silenced) = standing(watched, number).await?;
+    Ok(Phone { name, number, texts, conversation, silenced })
+}
+
+fn read(
+    text: PhoneText,
+    fates: &HashMap<String, Fate>,
+    sources: &HashMap<String, &'static str>,
+) -> Text {
+    let PhoneText { id, direction, with, body, at, .. } = text;
+    let (direction, fate) = match direction {
+        // A text that Maskline has not taken yet waits at the carrier.
+        Way::Out => ("out", fates.get(&id).cloned().unwrap_or(("queued", None))),
+        Way::In => {
+            let source = sources.get(&id).copied();
+            return Text { id, direction: "in", with, body, at, state: None, note: None, source };
+        }
+    };
+    let (state, note) = fate;
+    Text { id, direction, with, body, at, state: Some(state), note, source: None }
+}
+
+/// What became of a text: its state as the page names it, and why.
+type Fate = (&'static str, Option<String>);
+
+/// What became of the texts that came in: of each, the relay it caused, if it caused one.
+async fn fates(watched: &Watched, inbound: &[String]) -> sqlx::Result<HashMap<String, Fate>> {
+    let rows = sqlx::query!(
+        r#"select r.carrier_id as "id!", r.kind, o.state as "waiting?", m.delivery as "delivery?",
+               m.status, f.detail as "failure?"
+           from audit_record r
+           left join outbox o on o.id = r.text_id
+           left join carrier_message m on m.text_id = r.text_id
+           left join audit_record f on f.text_id = r.text_id and f.kind in ('failed', 'dropped')
+           where r.carrier_id = any($1) and r.kind in ('received', 'refused', 'relayed')
+           order by r.kind = 'relayed'"#,
+        inbound,
+    )
+    .fetch_all(&watched.db)
+    .await?;
+    let fate = |kind: &str, waiting: Option<&str>, delivery: Option<&str>| match (kind, waiting, delivery) {
+        ("received" | "refused", ..) => "recorded",
+        (_, Some("unknown"), _) => "unknown",
+        (_, Some(_), _) => "queued",
+        (.., Some("sent")) => "sent",
+        (.., Some("delivered")) => "delivered",
+        _ => "failed",
+    };
+    let rows = rows.into_iter().map(|row| {
+        let state = fate(&row.kind, row.waiting.as_deref(), row.delivery.as_deref());
+        let note = row.failure.or(row.status).filter(|_| state == "failed");
+        (row.id, (state, note))
+    });
+    // Of each text the relay comes last, and so it stays.
+    Ok(rows.collect())
+}
+
+/// Whose words the texts are that went out.
+async fn sources(
+    watched: &Watched,
+    outbound: &[String],
+) -> sqlx::Result<HashMap<String, &'static str>> {
+    let rows = sqlx::query!(
+        "select m.carrier_id, r.kind
+         from carrier_message m
+         join audit_record r on r.text_id = m.text_id
+         where m.carrier_id = any($1) and r.kind in ('relayed', 'answered')",
+        outbound,
+    )
+    .fetch_all(&watched.db)
+    .await?;
+    let source = |kind: &str| if kind == "relayed" { "relay" } else { "service" };
+    Ok(rows.into_iter().map(|row| (row.carrier_id, source(&row.kind))).collect())
+}
+
+/// The conversation that a phone's owner is in, and whether they opted out.
+async fn standing(
+    watched: &Watched,
+    number: &str,
+) -> sqlx::Result<(Option<Conversation>, bool)> {
+    let silenced = sqlx::query_scalar!(
+        r#"select exists (
+               select from suppression s join person p on p.id = s.person_id where p.number = $1
+           ) as "silenced!""#,
+        number,
+    );
+    let silenced = silenced.fetch_one(&watched.db).await?;
+    let open = sqlx::query!(
+        "select c.state, c.code, m.number
+         from participant t
+         join person p on p.id = t.person_id
+         join conversation c on c.id = t.conversation_id
+         join masked_number m on m.id = t.masked_number_id
+         where p.number = $1 and t.left_at is null
+         order by t.joined_at desc
+         limit 1",
+        number,
+    );
+    let open = open.fetch_optional(&watched.db).await?.map(|open| {
+        let link = open.code.parse::<Code>().ok().zip(open.number.parse::<PhoneNumber>().ok());
+        let link = link.filter(|_| open.state == "waiting");
+        Conversation {
+            state: open.state,
+            code: link.as_ref().map(|(code, _)| code.to_string()),
+            sms_link: link.as_ref().map(|(code, number)| sms_link(number, code)),
+            qr_svg_url: link
+                .as_ref()
+                .map(|(code, number)| format!("/qr/{}/{}.svg", number.digits(), code.as_str())),
+            masked_number: open.number,
+        }
+    });
+    Ok((open, silenced))
+}
