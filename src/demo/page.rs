@@ -59,7 +59,10 @@ pub(super) fn routes(watched: Watched) -> Router {
     Router::new()
         .route("/", get(file("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/demo.css", get(file("text/css; charset=utf-8", include_str!("page/demo.css"))))
-        .route("/demo.js", get(file("text/javascript; charset=utf-8", include_str!("page/demo.js"))))
+        .route(
+            "/demo.js",
+            get(file("text/javascript; charset=utf-8", include_str!("page/demo.js"))),
+        )
         .route("/state", get(state))
         .route("/events", get(events))
         .route("/qr/{number}/{code}", get(qr))
@@ -76,7 +79,10 @@ pub(super) fn routes(watched: Watched) -> Router {
         .with_state(watched)
 }
 
-fn file(kind: &'static str, content: &'static str) -> impl Fn() -> std::future::Ready<Response> + Clone {
+fn file(
+    kind: &'static str,
+    content: &'static str,
+) -> impl Fn() -> std::future::Ready<Response> + Clone {
     move || std::future::ready(([(header::CONTENT_TYPE, kind)], content).into_response())
 }
 
@@ -100,7 +106,9 @@ async fn state(State(watched): State<Watched>) -> Result<Json<snapshot::Snapshot
     snapshot::take(&watched).await.map(Json).map_err(away)
 }
 
-async fn events(State(watched): State<Watched>) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+async fn events(
+    State(watched): State<Watched>,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let (to_page, from_here) = mpsc::channel(64);
     let closing = watched.closing.clone();
     tokio::spawn(tell(watched, to_page));
@@ -179,7 +187,8 @@ async fn text(
     State(watched): State<Watched>,
     Json(text): Json<NewText>,
 ) -> Result<Json<Texted>, Problem> {
-    let refused = |why: TextRefused| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why.to_string());
+    let refused =
+        |why: TextRefused| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why.to_string());
     watched.simulator.text(text).await.map(Json).map_err(refused)
 }
 
@@ -207,5 +216,7 @@ async fn replay(
         Ok(answer) => answer.json().await,
         Err(error) => Err(error),
     };
-    answer.map(Json).map_err(|_| Problem::new(StatusCode::CONFLICT, "only a webhook can be replayed"))
+    answer
+        .map(Json)
+        .map_err(|_| Problem::new(StatusCode::CONFLICT, "only a webhook can be replayed"))
 }

@@ -129,14 +129,16 @@ async fn fates(watched: &Watched, inbound: &[String]) -> sqlx::Result<HashMap<St
     )
     .fetch_all(&watched.db)
     .await?;
-    let fate = |kind: &str, waiting: Option<&str>, delivery: Option<&str>| match (kind, waiting, delivery) {
-        ("received" | "refused", ..) => "recorded",
-        (_, Some("unknown"), _) => "unknown",
-        (_, Some(_), _) => "queued",
-        (.., Some("sent")) => "sent",
-        (.., Some("delivered")) => "delivered",
-        _ => "failed",
-    };
+    let fate =
+        |kind: &str, waiting: Option<&str>, delivery: Option<&str>| match (kind, waiting, delivery)
+        {
+            ("received" | "refused", ..) => "recorded",
+            (_, Some("unknown"), _) => "unknown",
+            (_, Some(_), _) => "queued",
+            (.., Some("sent")) => "sent",
+            (.., Some("delivered")) => "delivered",
+            _ => "failed",
+        };
     let rows = rows.into_iter().map(|row| {
         let state = fate(&row.kind, row.waiting.as_deref(), row.delivery.as_deref());
         let note = row.failure.or(row.status).filter(|_| state == "failed");
@@ -165,10 +167,7 @@ async fn sources(
 }
 
 /// The conversation that a phone's owner is in, and whether they opted out.
-async fn standing(
-    watched: &Watched,
-    number: &str,
-) -> sqlx::Result<(Option<Conversation>, bool)> {
+async fn standing(watched: &Watched, number: &str) -> sqlx::Result<(Option<Conversation>, bool)> {
     let silenced = sqlx::query_scalar!(
         r#"select exists (
                select from suppression s join person p on p.id = s.person_id where p.number = $1

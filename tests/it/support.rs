@@ -407,3 +407,9 @@ fn settings(database: &str, public: SocketAddr, carrier: &str, more: &[(&str, &s
     values.extend(more);
     Settings::from_values(values).unwrap()
 }
+
+/// A client of the test's own, for whatever is not the product's business.
+pub fn http_client() -> reqwest::Client {
+    rustls::crypto::ring::default_provider().install_default().ok();
+    reqwest::Client::new()
+}

@@ -208,30 +208,31 @@ const CODE = /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/;
 const CODE_PARTS = new RegExp(`(${CODE.source})`);
 const STATES = { queued: "Queued", sent: "Sent", delivered: "Delivered", failed: "Failed", unknown: "Unknown", recorded: "Recorded" };
 
-/** One text. `source` says whose words a received text carries: the other party's, or the service's own. */
+/** One text. What may still change about it is drawn by `drawState`. */
 function buildBubble(name, text, before) {
   const mine = text.direction === "out";
-  const relayed = !mine && phone(other(name))?.texts.some((t) => t.direction === "out" && t.body === text.body);
   const words = el("p", { className: "words", dir: "auto" });
   for (const piece of String(text.body ?? "").split(CODE_PARTS)) words.append(CODE.test(piece) ? el("b", { textContent: piece }) : piece);
   const meta = el("p", { className: "meta" });
-  const node = el("li", { className: "bubble", "data-testid": "bubble", "data-direction": text.direction,
-    "data-source": mine ? "self" : relayed ? "other" : "service" }, words, meta);
-  const who = mine ? `${name}: ` : relayed ? "Received: " : `${snapshot.brand}: `;
-  words.prepend(el("span", { className: "sr", textContent: who }));
+  const node = el("li", { className: "bubble", "data-testid": "bubble", "data-direction": text.direction }, words, meta);
+  const who = el("span", { className: "sr" });
+  words.prepend(who);
   if (!mine) meta.append(icon("mask"), el("span", { textContent: `from ${pretty(text.with)}` }));
   else if (text.with !== before?.with) meta.append(el("span", { textContent: `to ${pretty(text.with)}` }));
   meta.append(el("span", { textContent: time(text.at) }));
   const state = el("span", { className: "state" });
   if (mine) meta.append(state);
-  return { id: text.id, direction: text.direction, node, state, shown: undefined };
+  return { id: text.id, direction: text.direction, node, who, state, shown: undefined };
 }
 
-function drawState(bubble, text) {
-  const shown = `${text.state} ${text.note}`;
+/** What became of a sent text; whose words a received one carries, which is known a moment after it arrives. */
+function drawState(name, bubble, text) {
+  const shown = `${text.state} ${text.note} ${text.source}`;
   if (bubble.shown === shown) return;
   bubble.shown = shown;
   bubble.node.dataset.state = text.state ?? "";
+  bubble.node.dataset.source = text.direction === "out" ? "self" : text.source === "relay" ? "other" : "service";
+  bubble.who.textContent = { self: `${name}: `, other: "Received: ", service: `${snapshot.brand}: ` }[bubble.node.dataset.source];
   if (text.direction !== "out" || text.state === null) return;
   const words = STATES[text.state] ?? text.state;
   bubble.state.replaceChildren(icon(STATES[text.state] ? text.state : "unknown"), text.note ? `${words}: ${text.note}` : words);
@@ -260,9 +261,10 @@ function drawPhone(name, first) {
       for (const stale of view.bubbles.splice(i)) stale.node.remove();
       view.bubbles[i] = buildBubble(name, text, now.texts[i - 1]);
       view.list.append(view.bubbles[i].node);
+      drawState(name, view.bubbles[i], text);
       notice(name, text, view.bubbles[i], first);
     }
-    drawState(view.bubbles[i], text);
+    drawState(name, view.bubbles[i], text);
   });
   for (const stale of view.bubbles.splice(now.texts.length)) stale.node.remove();
 
@@ -573,10 +575,10 @@ function drawScenes() {
 
 // Shares are sliders from 0 to 100 %; the others say how large a fault is.
 const FAULTS = [
-  ["refuse", "Refuse a send", "answers 400, for good"],
+  ["refuse", "Refuse a send", "answers 422, for good"],
   ["throttle", "Throttle a send", "answers 429, slow down"],
   ["retry_after_s", "Retry after, seconds", "sent with each 429; empty for none", { min: 0, max: 3600, empty: true }],
-  ["error", "Break on a send", "answers 500"],
+  ["error", "Break on a send", "answers 503, nothing was taken"],
   ["drop", "Drop the answer", "accepted or not? nobody knows"],
   ["late", "Be late", "answers, but slowly"],
   ["late_ms", "How late, milliseconds", "for each late one", { min: 0, max: 60000 }],

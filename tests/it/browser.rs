@@ -1,0 +1,255 @@
+//! The demo's page in a real browser: a whole conversation, a picture, and accessibility.
+//!
+//! Left out, and said so, where Chromium or its driver is not installed, unless `BROWSER_TESTS` is
+//! `required`. `AXE` names axe-core's script, `PICTURE` a file for the README's picture.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use fantoccini::{Client, ClientBuilder, Locator, wd::Capabilities};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::demo::Demo;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A browser of the test's own, and the folder of its profile.
+struct Browser {
+    page: Client,
+    driver: Child,
+    profile: PathBuf,
+}
+
+fn required() -> bool {
+    std::env::var("BROWSER_TESTS").is_ok_and(|wish| wish == "required")
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+impl Browser {
+    /// Starts Chromium; none where it is not installed and not required.
+    async fn start() -> Option<Self> {
+        let missing = ["chromium", "chromedriver"].into_iter().find(|program| !on_path(program));
+        if let Some(missing) = missing {
+            assert!(!required(), "{missing} is required and not installed");
+            eprintln!("LEFT OUT: the browser tests need {missing}, which is not installed");
+            return None;
+        }
+        let profile = std::env::temp_dir().join(format!("mb-{:08x}", rand::random::<u32>()));
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = loop {
+            let line = lines.next_line().await.unwrap().expect("chromedriver names its port");
+            if let Some((_, port)) = line.split_once("started successfully on port ") {
+                break port.trim_end_matches('.').to_owned();
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let page = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+            .capabilities(capabilities(&profile))
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .unwrap();
+        Some(Self { page, driver, profile })
+    }
+
+    async fn close(mut self) {
+        self.page.close().await.unwrap();
+        self.driver.kill().await.unwrap();
+        std::fs::remove_dir_all(&self.profile).ok();
+    }
+
+    async fn click(&self, testid: &str) {
+        self.ready(testid).await;
+        self.page.find(Locator::Css(&at(testid))).await.unwrap().click().await.unwrap();
+    }
+
+    /// Waits until a scene's button can be pressed.
+    async fn ready(&self, testid: &str) {
+        let enabled = format!("{}:not([aria-disabled=true])", at(testid));
+        self.wait(&enabled).await;
+    }
+
+    async fn wait(&self, css: &str) {
+        let found = self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        assert!(found.is_ok(), "{css} did not come: {}", self.page.source().await.unwrap());
+    }
+
+    async fn run(&self, script: &str) -> Value {
+        self.page.execute(script, vec![]).await.unwrap()
+    }
+
+    /// Runs axe-core and fails on any violation.
+    async fn check_accessibility(&self, what: &str) {
+        let Some(axe) = axe() else { return };
+        self.run(&axe).await;
+        let script = "const done = arguments[arguments.length - 1];
+            axe.run(document).then(r => done(r.violations.map(
+                v => v.id + ': ' + v.nodes.map(n => n.target.join(' ')).join(', '))));";
+        let violations = self.page.execute_async(script, vec![]).await.unwrap();
+        assert_eq!(violations, json!([]), "{what}");
+    }
+}
+
+fn axe() -> Option<String> {
+    match std::env::var("AXE") {
+        Ok(path) => Some(std::fs::read_to_string(path).unwrap()),
+        Err(_) => {
+            assert!(!required(), "AXE must name axe-core's script");
+            eprintln!("LEFT OUT: the accessibility check needs AXE=…/axe.min.js");
+            None
+        }
+    }
+}
+
+fn at(testid: &str) -> String {
+    format!("[data-testid={testid}]")
+}
+
+fn capabilities(profile: &Path) -> Capabilities {
+    let arguments = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--disable-dev-shm-usage",
+        "--window-size=1280,1000",
+        &format!("--user-data-dir={}", profile.display()),
+    ];
+    let capabilities = json!({
+        "goog:chromeOptions": {"args": arguments},
+        "goog:loggingPrefs": {"browser": "ALL"},
+    });
+    serde_json::from_value(capabilities).unwrap()
+}
+
+#[tokio::test]
+async fn a_whole_conversation_in_the_page() {
+    let Some(browser) = Browser::start().await else { return };
+    let demo = Demo::start(&[]).await;
+    browser.page.goto(&demo.address).await.unwrap();
+    browser.ready("scene-start").await;
+    browser.check_accessibility("the empty page").await;
+
+    browser.click("scene-start").await;
+    browser.click("scene-join").await;
+    browser.click("scene-talk").await;
+    browser.wait(&format!("{} [data-source=other]", at("phone-ann"))).await;
+    browser.ready("scene-talk").await;
+
+    let composer = browser.page.find(Locator::Css(&at("composer-ben"))).await.unwrap();
+    composer.send_keys("See you at 6 “sharp”").await.unwrap();
+    let phone = browser.page.find(Locator::Css(&at("phone-ben"))).await.unwrap();
+    assert!(phone.text().await.unwrap().contains('“'), "the counter names what forces UCS-2");
+    browser.click("send-ben").await;
+    let states =
+        "return [...document.querySelectorAll('[data-testid=phone-ben] [data-direction=out]')]
+        .at(-1).dataset.state";
+    tokio::time::timeout(PATIENCE, async {
+        while browser.run(states).await != "delivered" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the text is delivered");
+    let privacy = browser.page.find(Locator::Css(&at("privacy-line"))).await.unwrap();
+    assert_eq!(privacy.attr("data-exposed").await.unwrap().as_deref(), Some("false"));
+    browser.check_accessibility("a conversation").await;
+    picture(&browser).await;
+
+    browser.click("scene-end").await;
+    browser.ready("scene-start").await;
+    browser.click("scene-stop").await;
+    browser.run("document.querySelectorAll('details').forEach(d => d.open = true)").await;
+    browser.wait(&at("wire-row")).await;
+    browser.check_accessibility("everything open").await;
+    let html = browser.page.source().await.unwrap();
+    let ann = demo.state().await;
+    assert_eq!(ann["exposed"], false);
+    assert!(!html.contains("Maskline demo has stopped"));
+    browser.close().await;
+}
+
+/// Takes the README's picture, where one is asked for.
+async fn picture(browser: &Browser) {
+    let Ok(file) = std::env::var("PICTURE") else { return };
+    browser.run("window.scrollTo(0, 0); document.activeElement.blur()").await;
+    let png = browser.page.screenshot().await.unwrap();
+    std::fs::write(file, png).unwrap();
+}
+
+#[tokio::test]
+async fn a_number_that_leaks_turns_the_line_red() {
+    let Some(browser) = Browser::start().await else { return };
+    let demo = Demo::start(&[]).await;
+    browser.page.goto(&demo.address).await.unwrap();
+    browser.click("scene-start").await;
+    browser.click("scene-join").await;
+    browser.ready("scene-talk").await;
+    // People may say their own number; the page must notice that it got across.
+    demo.text(crate::demo::ANN, "call me: 206-555-0142").await;
+    browser.wait(&format!("{}[data-exposed=true]", at("privacy-line"))).await;
+    browser.check_accessibility("the alarm").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_page_fits_a_phone_and_works_in_the_dark() {
+    let Some(browser) = Browser::start().await else { return };
+    let demo = Demo::start(&[]).await;
+    browser.page.set_window_size(360, 740).await.unwrap();
+    browser.page.goto(&demo.address).await.unwrap();
+    browser.ready("scene-start").await;
+    browser.click("scene-start").await;
+    browser.ready("scene-join").await;
+    let wide = browser.run("return document.documentElement.scrollWidth > innerWidth").await;
+    assert_eq!(wide, false, "nothing scrolls sideways");
+    browser.check_accessibility("a narrow page").await;
+    let dark = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
+    devtools(&browser, "Emulation.setEmulatedMedia", dark).await;
+    assert_eq!(
+        browser.run("return matchMedia('(prefers-color-scheme: dark)').matches").await,
+        true
+    );
+    browser.check_accessibility("a dark page").await;
+    browser.close().await;
+}
+
+/// Asks the browser for what WebDriver has no word for.
+async fn devtools(browser: &Browser, command: &str, parameters: Value) {
+    #[derive(Debug)]
+    struct Devtools(Value);
+    impl fantoccini::wd::WebDriverCompatibleCommand for Devtools {
+        fn endpoint(
+            &self,
+            base: &url::Url,
+            session: Option<&str>,
+        ) -> Result<url::Url, url::ParseError> {
+            base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+        }
+
+        fn method_and_body(&self, _: &url::Url) -> (axum::http::Method, Option<String>) {
+            (axum::http::Method::POST, Some(self.0.to_string()))
+        }
+    }
+    let command = Devtools(json!({"cmd": command, "params": parameters}));
+    browser.page.issue_cmd(command).await.unwrap();
+}

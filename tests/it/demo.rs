@@ -1,0 +1,169 @@
+//! `maskline demo`: one command, one address, and nothing left behind.
+
+use std::{path::PathBuf, process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+/// A demo that runs as a newcomer runs it.
+pub struct Demo {
+    child: Child,
+    pub address: String,
+    /// Its own temporary folder, so that what it leaves behind shows.
+    folder: PathBuf,
+    http: reqwest::Client,
+}
+
+impl Demo {
+    pub async fn start(more: &[&str]) -> Self {
+        let folder = std::env::temp_dir().join(format!("md-{:08x}", rand::random::<u32>()));
+        std::fs::create_dir(&folder).unwrap();
+        // PostgreSQL runs as another user when the test runs as root.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o1777);
+        std::fs::set_permissions(&folder, open).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_maskline"))
+            .args(["demo", "--no-open"])
+            .args(more)
+            .env_remove("DATABASE_URL")
+            .env("TMPDIR", &folder)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().expect("the demo prints its address");
+        let address = line.split_whitespace().find(|word| word.starts_with("http")).unwrap();
+        Self { child, address: address.to_owned(), folder, http: crate::support::http_client() }
+    }
+
+    pub async fn state(&self) -> Value {
+        let get = self.http.get(format!("{}state", self.address));
+        get.send().await.unwrap().json().await.unwrap()
+    }
+
+    pub async fn text(&self, from: &str, body: &str) -> Value {
+        let text = json!({"from": from, "to": "+14155550100", "body": body});
+        let post = self.http.post(format!("{}texts", self.address)).json(&text);
+        post.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Reads the page's stream until a snapshot is as wished.
+    pub async fn until(&self, wish: impl Fn(&Value) -> bool) -> Value {
+        let mut stream = self.http.get(format!("{}events", self.address)).send().await.unwrap();
+        let mut text = String::new();
+        let read = async {
+            loop {
+                let chunk = stream.chunk().await.unwrap().expect("the stream goes on");
+                text.push_str(&String::from_utf8_lossy(&chunk));
+                while let Some((event, rest)) = text.split_once("\n\n") {
+                    let snapshot = event.strip_prefix("event: snapshot\ndata: ");
+                    let snapshot =
+                        snapshot.map(|json| serde_json::from_str::<Value>(json).unwrap());
+                    text = rest.to_owned();
+                    if let Some(snapshot) = snapshot.filter(&wish) {
+                        return snapshot;
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), read).await.expect("the demo gets there")
+    }
+
+    /// Sends a signal, waits for the end and returns the exit code.
+    async fn end(&mut self, signal: &str) -> Option<i32> {
+        let id = self.child.id().unwrap().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().await.unwrap();
+        assert!(sent.success());
+        self.child.wait().await.unwrap().code()
+    }
+
+    /// How many files and folders the demo has made.
+    fn entries(&self) -> usize {
+        std::fs::read_dir(&self.folder).unwrap().count()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+pub const ANN: &str = "+12065550142";
+pub const BEN: &str = "+12065550187";
+
+fn bodies(snapshot: &Value, phone: usize, direction: &str) -> Vec<String> {
+    let texts = snapshot["phones"][phone]["texts"].as_array().unwrap().iter();
+    let texts = texts.filter(|text| text["direction"] == direction);
+    texts.map(|text| text["body"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_conversation_is_held_and_ctrl_c_leaves_nothing_behind() {
+    let mut demo = Demo::start(&[]).await;
+    assert_eq!(demo.text(ANN, "START").await["statuses"], json!([200]));
+    let waiting = demo.until(|now| now["phones"][0]["conversation"]["code"].is_string()).await;
+    let code = waiting["phones"][0]["conversation"]["code"].as_str().unwrap();
+    let qr = waiting["phones"][0]["conversation"]["qr_svg_url"].as_str().unwrap();
+    let qr = demo.http.get(format!("{}{}", demo.address, &qr[1..])).send().await.unwrap();
+    assert!(qr.text().await.unwrap().starts_with("<svg"));
+
+    demo.text(BEN, &format!("JOIN {code}")).await;
+    demo.text(BEN, "hello Ann").await;
+    let said = demo
+        .until(|now| {
+            let texts = now["phones"][1]["texts"].as_array().unwrap();
+            let hello = texts.iter().find(|text| text["body"] == "hello Ann");
+            hello.is_some_and(|hello| hello["state"] == "delivered")
+        })
+        .await;
+    assert_eq!(bodies(&said, 0, "in").last().unwrap(), "hello Ann");
+    assert_eq!(said["exposed"], false);
+
+    assert!(demo.entries() > 0, "PostgreSQL has a folder while the demo runs");
+    assert_eq!(demo.end("-INT").await, Some(0));
+    assert_eq!(demo.entries(), 0);
+}
+
+#[tokio::test]
+async fn only_this_computer_and_only_its_own_page_get_in() {
+    let demo = Demo::start(&[]).await;
+    assert!(demo.address.starts_with("http://127.0.0.1:"), "{}", demo.address);
+    let page = demo.http.get(&demo.address).send().await.unwrap();
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none'"), "{policy}");
+    assert!(
+        !page.text().await.unwrap().contains("https://"),
+        "the page loads nothing from elsewhere"
+    );
+
+    let elsewhere = demo.http.get(&demo.address).header("host", "rebound.example");
+    assert_eq!(elsewhere.send().await.unwrap().status(), 421);
+    let forged = demo
+        .http
+        .post(format!("{}texts", demo.address))
+        .header("origin", "https://elsewhere.example")
+        .json(&json!({"from": ANN, "to": "+14155550100", "body": "STOP"}));
+    assert_eq!(forged.send().await.unwrap().status(), 403);
+    assert_eq!(bodies(&demo.state().await, 0, "out"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_kept_folder_goes_on_after_a_crash() {
+    let folder = std::env::temp_dir().join(format!("mk-{:08x}", rand::random::<u32>()));
+    let kept = folder.to_str().unwrap();
+    let mut demo = Demo::start(&["--data-dir", kept]).await;
+    demo.text(ANN, "START").await;
+    let before = demo.until(|now| now["phones"][0]["conversation"]["code"].is_string()).await;
+    assert_eq!(demo.end("-KILL").await, None);
+
+    let mut demo = Demo::start(&["--data-dir", kept]).await;
+    let after = demo.state().await;
+    let conversation = |state: &Value| state["phones"][0]["conversation"].clone();
+    assert_eq!(conversation(&after), conversation(&before));
+    assert_eq!(demo.end("-TERM").await, Some(0));
+    std::fs::remove_dir_all(folder).unwrap();
+}
