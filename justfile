@@ -4,7 +4,7 @@ default:
 
 # Shows Maskline in the browser: two phones, a simulated carrier, a database of its own.
 demo *options:
-    cargo run --release -- demo {{ options }}
+    cargo run -- demo {{ options }}
 
 # Runs the tests; they start their own PostgreSQL.
 test *options:
@@ -38,3 +38,8 @@ ci:
 # Draws docs/demo.png anew, by the browser test.
 picture:
     PICTURE=docs/demo.png cargo test --test it browser
+
+
+# Measures how long one text takes, beside a bare commit of the same database.
+bench:
+    cargo bench --bench latency

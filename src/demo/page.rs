@@ -97,6 +97,7 @@ async fn only_by_its_own_name(request: Request, next: Next) -> Response {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err calls")]
 fn away(error: sqlx::Error) -> Problem {
     tracing::warn!(%error, "the demo's database does not answer");
     Problem::mute(StatusCode::SERVICE_UNAVAILABLE)
