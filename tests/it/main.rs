@@ -1,4 +1,10 @@
 //! One test binary, files named for behaviour. Real PostgreSQL, real HTTP, the simulated carrier.
 
 mod conversation;
+mod house;
+mod judge;
+mod opt_out;
+mod order;
+mod sending;
+mod service;
 mod support;
