@@ -1,5 +1,7 @@
 //! One test binary, files named for behaviour. Real PostgreSQL, real HTTP, the simulated carrier.
 
+#![expect(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests")]
+
 mod conversation;
 mod house;
 mod judge;

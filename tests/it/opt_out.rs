@@ -1,5 +1,8 @@
 //! Who opts out is left alone, at once and everywhere, until they say otherwise.
 
+use jiff::SignedDuration;
+use maskline::carrier::simulator::Faults;
+
 use crate::support::{Phone, TestApp};
 
 const ENDED: &str = "This conversation has ended.";
@@ -282,12 +285,12 @@ async fn a_text_that_waits_to_be_tried_again_is_dropped_too() {
     let test = TestApp::start().await;
     let (ann, ben) = test.conversation().await;
     let before = sent_to(&test, &ben).len();
-    test.faults(maskline::carrier::simulator::Faults { throttle: 1.0, ..Default::default() });
+    test.faults(Faults { throttle: 1.0, ..Faults::default() });
     ann.texts("the carrier is busy").await;
     test.deliver().await;
     ben.texts("QUIT").await;
-    test.faults(Default::default());
-    test.advance(jiff::SignedDuration::from_mins(1));
+    test.faults(Faults::default());
+    test.advance(SignedDuration::from_mins(1));
     test.deliver().await;
     assert_eq!(sent_to(&test, &ben)[before..], [BYE]);
 }
