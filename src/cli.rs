@@ -110,7 +110,7 @@ pub async fn check(config: Option<&Path>) -> Done {
                 say("settings", Err(problem.clone()));
             }
             // The database may be tried all the same.
-            config::database_url(config).ok()
+            config::usable_database_url(config)
         }
     };
     if let Some(url) = database_url {

@@ -156,7 +156,7 @@ impl Settings {
 /// Reads `DATABASE_URL` alone, for the commands that need nothing else.
 ///
 /// # Errors
-/// All that is missing, unknown or malformed about it.
+/// When it is missing or malformed, or anything that is set is no setting.
 pub fn database_url(file: Option<&Path>) -> Result<SecretString, ConfigError> {
     let mut from = Sources::collect(file);
     let url = from.required("DATABASE_URL", parse::database_url);
@@ -165,4 +165,9 @@ pub fn database_url(file: Option<&Path>) -> Result<SecretString, ConfigError> {
         Some(url) if problems.is_empty() => Ok(url),
         _ => Err(ConfigError(problems)),
     }
+}
+
+/// Reads `DATABASE_URL` alone, whatever else is wrong; none when it cannot be used itself.
+pub fn usable_database_url(file: Option<&Path>) -> Option<SecretString> {
+    Sources::collect(file).required("DATABASE_URL", parse::database_url)
 }

@@ -35,7 +35,7 @@ enum Command {
     #[command(after_help = "Example:  maskline --config maskline.toml check")]
     Check,
     /// Look after the pool of masked numbers.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:  maskline numbers add +14155550100")]
     Numbers(cli::numbers::Numbers),
 }
 

@@ -103,8 +103,7 @@ pub fn decide(facts: &Facts, command: &Command, now: Timestamp) -> Decision {
 impl Facts {
     /// The sender's open conversation on the number that was texted. The schema allows one.
     fn here(&self) -> Option<&Conversation> {
-        let sender = &self.sender;
-        self.open.iter().find(|conversation| conversation.participants.contains(sender))
+        self.open.iter().find(|conversation| conversation.participants.contains(&self.sender))
     }
 }
 
@@ -170,7 +169,7 @@ impl<'a> Judge<'a> {
         }
         // Flowroute answers an exact STOP itself, and refuses ours.
         if !bare_stop {
-            self.say_despite_optout(Answer::OptedOut);
+            self.answer(Answer::OptedOut, true);
         }
     }
 
@@ -275,10 +274,6 @@ impl<'a> Judge<'a> {
     fn say(&mut self, answer: Answer) {
         let despite_optout = self.facts.suppressed && !self.effects.contains(&Effect::Lift);
         self.answer(answer, despite_optout);
-    }
-
-    fn say_despite_optout(&mut self, answer: Answer) {
-        self.answer(answer, true);
     }
 
     fn answer(&mut self, answer: Answer, despite_optout: bool) {

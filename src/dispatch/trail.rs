@@ -20,7 +20,8 @@ pub(super) fn promises(decision: &Decision, text: &InboundText, brand: &Brand) -
         Effect::Relay { conversation, to } => Some(Promise {
             id: TextId::new(),
             conversation: Some(*conversation),
-            to: to.clone(),
+            to: to.person,
+            through: to.through.id,
             answer: None,
             body: text.body.clone(),
             despite_optout: false,
@@ -28,7 +29,8 @@ pub(super) fn promises(decision: &Decision, text: &InboundText, brand: &Brand) -
         Effect::Say { to, conversation, answer, despite_optout } => Some(Promise {
             id: TextId::new(),
             conversation: *conversation,
-            to: to.clone(),
+            to: to.person,
+            through: to.through.id,
             answer: Some(answer.name()),
             body: answer.render(brand),
             despite_optout: *despite_optout,
@@ -66,18 +68,27 @@ pub(super) fn records(
         conversation: decision.conversation,
         ..by_sender(Kind::Received)
     };
-    let kept = promises.into_iter().map(|promise| Record {
+    let recipients = decision.effects.iter().filter_map(recipient);
+    let kept = recipients.zip(promises).map(|(to, promise)| Record {
         rule: promise.answer,
         conversation: promise.conversation,
         person: promise.answer.is_none().then_some(sender.person),
-        recipient: Some(promise.to.person),
-        masked_number: Some(promise.to.through.number),
+        recipient: Some(to.person),
+        masked_number: Some(to.through.number.clone()),
         carrier_id: Some(text.carrier_id.clone()),
         text: Some(promise.id),
         body: Some(promise.body),
         ..Record::of(if promise.answer.is_none() { Kind::Relayed } else { Kind::Answered })
     });
     std::iter::once(received).chain(decision.effects.iter().filter_map(turn)).chain(kept).collect()
+}
+
+/// Whom an effect texts, if it texts anybody.
+fn recipient(effect: &Effect) -> Option<&Address> {
+    match effect {
+        Effect::Relay { to, .. } | Effect::Say { to, .. } => Some(to),
+        _ => None,
+    }
 }
 
 /// The record of a text that came in.

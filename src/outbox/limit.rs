@@ -1,6 +1,10 @@
 //! The carrier's limit on texts a second, shared by all workers through one row.
 
 use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use crate::clock::SqlTimestamp;
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -44,6 +48,25 @@ impl Recent {
 fn is_within(left: Timestamp, now: Timestamp) -> bool {
     let ago = now.duration_since(left);
     SignedDuration::ZERO <= ago && ago < SECOND
+}
+
+/// Locks the row of the SMS limit, so that one worker at a time hands out what it allows.
+pub(super) async fn lock(conn: &mut PgConnection) -> sqlx::Result<Recent> {
+    let recent = sqlx::query_scalar!(
+        r#"select recent as "recent: Vec<SqlTimestamp>" from send_limit where kind = 'sms' for update"#
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Recent::new(recent.into_iter().map(SqlTimestamp::to_jiff).collect()))
+}
+
+/// Writes the row of the SMS limit.
+pub(super) async fn write(conn: &mut PgConnection, recent: &[Timestamp]) -> sqlx::Result<()> {
+    let recent: Vec<SqlTimestamp> = recent.iter().map(|time| time.to_sqlx()).collect();
+    sqlx::query!("update send_limit set recent = $1 where kind = 'sms'", &recent as _)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -15,8 +15,7 @@ use sqlx::PgConnection;
 
 use crate::{
     audit::{self, Kind, Record},
-    conversation::Address,
-    ids::{ConversationId, PersonId, TextId},
+    ids::{ConversationId, MaskedNumberId, PersonId, TextId},
 };
 
 /// A text to be sent.
@@ -26,8 +25,10 @@ pub struct Promise {
     pub id: TextId,
     /// The conversation that it belongs to.
     pub conversation: Option<ConversationId>,
-    /// Who gets it, through which masked number.
-    pub to: Address,
+    /// Who gets it.
+    pub to: PersonId,
+    /// The masked number that it comes from.
+    pub through: MaskedNumberId,
     /// The name of Maskline's own answer; none when it is a participant's words.
     pub answer: Option<&'static str>,
     /// The words.
@@ -51,8 +52,8 @@ pub async fn promise(
     let despite: Vec<_> = promises.iter().map(|promise| promise.despite_optout).collect();
     let conversations: Vec<_> =
         promises.iter().map(|promise| promise.conversation.map(ConversationId::uuid)).collect();
-    let recipients: Vec<_> = promises.iter().map(|promise| promise.to.person.uuid()).collect();
-    let numbers: Vec<_> = promises.iter().map(|promise| promise.to.through.id.uuid()).collect();
+    let recipients: Vec<_> = promises.iter().map(|promise| promise.to.uuid()).collect();
+    let numbers: Vec<_> = promises.iter().map(|promise| promise.through.uuid()).collect();
     let bodies: Vec<_> = promises.iter().map(|promise| promise.body.clone()).collect();
     sqlx::query!(
         "insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,

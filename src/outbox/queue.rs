@@ -4,7 +4,6 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-use super::limit::Recent;
 use crate::{
     audit::{self, Kind, Record},
     clock::SqlTimestamp,
@@ -45,25 +44,6 @@ impl Left {
             ..Record::of(kind)
         }
     }
-}
-
-/// Locks the row of the SMS limit, so that one worker at a time hands out what it allows.
-pub(super) async fn lock_limit(conn: &mut PgConnection) -> sqlx::Result<Recent> {
-    let recent = sqlx::query_scalar!(
-        r#"select recent as "recent: Vec<SqlTimestamp>" from send_limit where kind = 'sms' for update"#
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(Recent::new(recent.into_iter().map(SqlTimestamp::to_jiff).collect()))
-}
-
-/// Writes the row of the SMS limit.
-pub(super) async fn write_limit(conn: &mut PgConnection, recent: &[Timestamp]) -> sqlx::Result<()> {
-    let recent: Vec<SqlTimestamp> = recent.iter().map(|time| time.to_sqlx()).collect();
-    sqlx::query!("update send_limit set recent = $1 where kind = 'sms'", &recent as _)
-        .execute(conn)
-        .await?;
-    Ok(())
 }
 
 /// Whether nothing waits and nothing is under way, so that there is nothing to claim or to mend.

@@ -8,7 +8,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
-use super::queue::{self, Claim};
+use super::{
+    limit,
+    queue::{self, Claim},
+};
 use crate::{
     app::App,
     carrier::{Flowroute, Outgoing, SendError},
@@ -91,7 +94,7 @@ async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
     let per_second = app.settings.sms_per_second;
     let mut tx = app.db.begin().await?;
     // The limit's row is locked first: workers take turns, and none claims what it may not send.
-    let mut recent = queue::lock_limit(&mut tx).await?;
+    let mut recent = limit::lock(&mut tx).await?;
     let abandoned = queue::abandon_expired(&mut tx, now).await?;
     queue::drop_suppressed(&mut tx, now).await?;
     let count = recent.free(per_second, now).min(room);
@@ -101,7 +104,7 @@ async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
     };
     let next = recent.next(per_second, now);
     if !claims.is_empty() {
-        queue::write_limit(&mut tx, recent.note(claims.len(), now)).await?;
+        limit::write(&mut tx, recent.note(claims.len(), now)).await?;
     }
     tx.commit().await?;
     if abandoned > 0 {
