@@ -10,6 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::phone::PhoneNumber;
 
+/// The longest id, in bytes, that is taken for one. The carrier's have 37; the index that makes
+/// them unique takes no more than a few thousand.
+const LONGEST_ID: usize = 255;
+
 /// A text that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboundText {
@@ -56,7 +60,7 @@ pub enum Webhook {
     Text(InboundText),
     /// Word of a text that we sent.
     Receipt(Receipt),
-    /// Neither, or without the id that tells a second delivery from a second text.
+    /// Neither, or without an id that tells a second delivery from a second text.
     Unreadable,
 }
 
@@ -65,9 +69,8 @@ impl Webhook {
     pub fn read(payload: &Map<String, Value>) -> Self {
         let resource = payload.get("data").and_then(Value::as_object).unwrap_or(payload);
         let attributes = resource.get("attributes").and_then(Value::as_object).unwrap_or(resource);
-        let Some(carrier_id) = text(resource.get("id")).filter(|id| !id.is_empty()) else {
-            return Self::Unreadable;
-        };
+        let id = text(resource.get("id")).filter(|id| (1..=LONGEST_ID).contains(&id.len()));
+        let Some(carrier_id) = id else { return Self::Unreadable };
         let kind = resource.get("type").and_then(Value::as_str);
         let addressed = attributes.contains_key("from") || attributes.contains_key("to");
         match (kind, text(attributes.get("status"))) {
@@ -181,4 +184,167 @@ fn unit(escape: &str) -> Option<u16> {
         return None;
     }
     u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(json: &[u8]) -> Option<String> {
+        let object = read_json(&[b"{\"body\":\"", json, b"\"}"].concat())?;
+        Some(object["body"].as_str().unwrap().to_owned())
+    }
+
+    fn webhook(payload: &Value) -> Webhook {
+        Webhook::read(payload.as_object().unwrap())
+    }
+
+    #[test]
+    fn lone_halves_of_a_pair_are_mended_and_pairs_are_not() {
+        let table: [(&[u8], &str); 12] = [
+            (br"\ud83d\ude00", "😀"),
+            (br"\ud83d", "\u{fffd}"),
+            (br"\uDE00", "\u{fffd}"),
+            (br"\ude00\ud83d", "\u{fffd}\u{fffd}"),
+            (br"\ud83d\ud83d\ude00", "\u{fffd}😀"),
+            (br"\ud83d\ude00\ude00", "😀\u{fffd}"),
+            (br"\ud83d\u0041", "\u{fffd}A"),
+            (br"\ud83d\n", "\u{fffd}\n"),
+            (br"\\ud83d \ud83d", "\\ud83d \u{fffd}"),
+            (br#"\"\ud83d\""#, "\"\u{fffd}\""),
+            ("é\\ud83dé".as_bytes(), "é\u{fffd}é"),
+            (b"\xe9 \\u00e9", "\u{fffd} é"),
+        ];
+        for (written, read) in table {
+            let shown = String::from_utf8_lossy(written);
+            assert_eq!(body(written).as_deref(), Some(read), "{shown}");
+        }
+        for not in [br"\ud83".as_slice(), br"\ud83d\", br"\ud83d\x", br"\", b"\0"] {
+            assert_eq!(body(not), None, "{}", String::from_utf8_lossy(not));
+        }
+    }
+
+    #[test]
+    fn only_an_object_is_a_payload() {
+        for not in ["", " ", "[]", "\"a\"", "1", "null", "{}{}", "{", "{\"a\":1,}", "\u{feff}{}"] {
+            assert_eq!(read_json(not.as_bytes()), None, "{not}");
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(read_json(deep.as_bytes()), None);
+        assert_eq!(read_json(b" {} \n"), Some(Map::new()));
+    }
+
+    #[test]
+    fn texts_and_receipts_are_told_apart_in_either_shape() {
+        let is_text = |payload| matches!(webhook(&payload), Webhook::Text(_));
+        let is_receipt = |payload| matches!(webhook(&payload), Webhook::Receipt(_));
+        let is_neither = |payload| webhook(&payload) == Webhook::Unreadable;
+        assert!(is_text(json!({"id": "1", "to": "1"})));
+        assert!(is_text(json!({"id": "1", "from": "1", "status": "delivered"})));
+        assert!(is_text(json!({"id": "1", "type": "message"})));
+        assert!(is_text(json!({"data": {"id": 1, "attributes": {"from": 1}}})));
+        assert!(is_text(json!({"data": {"id": "1", "type": "message", "attributes": null}})));
+        assert!(is_receipt(json!({"id": "1", "type": "delivery_receipt"})));
+        assert!(is_receipt(json!({"id": "1", "status": "failed"})));
+        assert!(is_receipt(
+            json!({"id": "1", "type": "delivery_receipt", "attributes": {"to": "1", "from": "2"}})
+        ));
+        assert!(is_receipt(json!({"data": {"id": "1", "attributes": {"status": "delivered"}}})));
+        assert!(is_neither(json!({})));
+        assert!(is_neither(json!({"id": "1"})));
+        assert!(is_neither(json!({"from": "1", "to": "2"})));
+        assert!(is_neither(json!({"id": "", "from": "1"})));
+        assert!(is_neither(json!({"id": ["1"], "from": "1"})));
+        assert!(is_neither(json!({"id": "1", "data": {"from": "1"}})));
+        assert!(is_neither(json!({"id": "x".repeat(256), "from": "1"})));
+        assert!(is_text(json!({"id": "x".repeat(255), "from": "1"})));
+    }
+
+    #[test]
+    fn a_receipts_word_is_kept_short() {
+        let long = "é".repeat(1000);
+        let payload = json!({"id": "1", "status": long, "status_code": 1003});
+        let Webhook::Receipt(receipt) = webhook(&payload) else { panic!("{payload}") };
+        assert_eq!((receipt.status.chars().count(), receipt.code.as_deref()), (64, Some("1003")));
+    }
+
+    /// Any JSON value, with strings that are hard to write.
+    fn value() -> impl Strategy<Value = Value> {
+        let text = prop_oneof!["\\PC*", "[\\\\\"ud8f0-9a-f\u{0}\n\u{10000}é]*"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(text.clone(), inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The same JSON with every character beyond ASCII as an escape.
+    fn escaped(json: &str) -> String {
+        let mut units = [0; 2];
+        let mut escaped = String::new();
+        for c in json.chars() {
+            if c.is_ascii() {
+                escaped.push(c);
+            } else {
+                for unit in c.encode_utf16(&mut units) {
+                    escaped += &format!("\\u{unit:04x}");
+                }
+            }
+        }
+        escaped
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_panics(bytes: Vec<u8>) {
+            drop(read_json(&bytes).map(|object| Webhook::read(&object)));
+        }
+
+        #[test]
+        fn no_object_panics_and_no_nul_gets_through(object in value()) {
+            let keyed = |key: &str| json!({"id": "1", "type": key, "attributes": object,
+                "included": [{"type": "media", "attributes": {"url": object}}, object]});
+            prop_assert!(matches!(webhook(&keyed("delivery_receipt")), Webhook::Receipt(_)));
+            let Webhook::Text(text) = webhook(&keyed("message")) else { panic!("no text") };
+            let nul = |media: &Media| media.url.contains('\0');
+            prop_assert!(!text.body.contains('\0') && !text.media.iter().any(nul));
+            if let Some(object) = object.as_object() {
+                drop(Webhook::read(object));
+            }
+        }
+
+        #[test]
+        fn whatever_is_within_quotes_is_mended_without_panic(json in "(\\\\|u|d8|dc|[0-9a-f]|\\PC)*") {
+            drop(body(json.as_bytes()));
+        }
+
+        #[test]
+        fn a_valid_object_keeps_its_meaning(value in value()) {
+            let object = json!({"value": value});
+            let plain = object.to_string();
+            for json in [plain.clone(), escaped(&plain)] {
+                prop_assert_eq!(read_json(json.as_bytes()).map(Value::Object), Some(object.clone()));
+                // Mending is for what is broken; it leaves alone what is not.
+                prop_assert_eq!(&mend(&json), &json);
+            }
+        }
+
+        #[test]
+        fn beside_a_lone_half_everything_else_keeps_its_meaning(value in value()) {
+            let json = format!(r#"{{"lone":"\ud83d","value":{}}}"#, escaped(&value.to_string()));
+            let read = read_json(json.as_bytes()).map(Value::Object);
+            prop_assert_eq!(read, Some(json!({"lone": "\u{fffd}", "value": value})));
+        }
+    }
 }

@@ -37,11 +37,41 @@ impl WebhookSecrets {
     }
 }
 
+/// The parameters of a database's URL that sqlx knows. It logs any other, together with its value.
+const DATABASE_PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
 pub(super) fn database_url(value: &str) -> Result<SecretString, String> {
     if !value.starts_with("postgres://") && !value.starts_with("postgresql://") {
         return Err(
             "must begin with postgres://, such as postgres://maskline@localhost/maskline".into()
         );
+    }
+    let is_known = |name: &str| DATABASE_PARAMETERS.contains(&name) || name.starts_with("options[");
+    let url = Url::parse(value).map_err(|_| "is no PostgreSQL URL".to_owned())?;
+    if !url.query_pairs().all(|(name, _)| is_known(&name)) {
+        return Err(format!(
+            "has a parameter that is none of {} and options[…]",
+            DATABASE_PARAMETERS.join(", ")
+        ));
     }
     PgConnectOptions::from_str(value).map_err(|_| "is no PostgreSQL URL".to_owned())?;
     Ok(value.to_owned().into())

@@ -32,9 +32,13 @@ const SECRETS: [&str; 5] = [
 
 /// The values as found, and what is wrong so far.
 pub(super) struct Sources {
-    values: BTreeMap<String, String>,
+    values: Values,
     problems: Vec<String>,
 }
+
+/// What each name was given: none where something was, but could not be read. One mistake, one
+/// sentence: such a name is not missing as well.
+type Values = BTreeMap<String, Option<String>>;
 
 impl Sources {
     /// Collects the environment and the file.
@@ -53,10 +57,11 @@ impl Sources {
             if std::env::var_os(&other).is_none() {
                 values.remove(&other);
             }
-            match value.into_string() {
-                Ok(value) => drop(values.insert(own, value)),
-                Err(_) => problems.push(format!("{name} is not UTF-8 text")),
+            let value = value.into_string().ok();
+            if value.is_none() {
+                problems.push(format!("{name} is not UTF-8 text"));
             }
+            values.insert(own, value);
         }
         Self { values, problems }.settle()
     }
@@ -64,7 +69,8 @@ impl Sources {
     /// Takes these values as if they stood in the environment.
     pub(super) fn from_values<'a>(values: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let values =
-            values.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            values.into_iter().map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        let values = values.collect();
         Self { values, problems: Vec::new() }.settle()
     }
 
@@ -77,17 +83,15 @@ impl Sources {
                 self.problems.push(format!("{secret} and {name} are both set: set one of them"));
                 continue;
             }
-            match fs::read_to_string(&path) {
-                Ok(value) => {
-                    self.values
-                        .insert(secret.to_owned(), value.trim_end_matches(['\r', '\n']).to_owned());
-                }
-                Err(error) => {
+            let value = match path.map(fs::read_to_string) {
+                Some(Ok(value)) => Some(value.trim_end_matches(['\r', '\n']).to_owned()),
+                Some(Err(error)) => {
                     self.problems.push(format!("{name} names a file that cannot be read: {error}"));
-                    // Not missing as well: one mistake, one sentence.
-                    self.values.insert(secret.to_owned(), UNREADABLE.to_owned());
+                    None
                 }
-            }
+                None => None,
+            };
+            self.values.insert(secret.to_owned(), value);
         }
         let unknown = self.values.keys().filter(|name| !NAMES.contains(&name.as_str()));
         self.problems.extend(unknown.map(|name| match nearest(name) {
@@ -119,7 +123,7 @@ impl Sources {
         default: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.values.entry(name.to_owned()).or_insert_with(|| default.to_owned());
+        self.values.entry(name.to_owned()).or_insert_with(|| Some(default.to_owned()));
         self.optional(name, parse)
     }
 
@@ -129,10 +133,7 @@ impl Sources {
         name: &str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let value = self.values.get(name)?;
-        if value == UNREADABLE {
-            return None;
-        }
+        let value = self.values.get(name)?.as_ref()?;
         if value.trim().is_empty() {
             self.problems.push(format!("{name} is empty: give it a value or leave it out"));
             return None;
@@ -145,15 +146,12 @@ impl Sources {
     }
 }
 
-/// Stands for the value of a secret whose file could not be read. No real value holds a NUL.
-const UNREADABLE: &str = "\0";
-
 fn is_ours(name: &str) -> bool {
     let plain = name.strip_suffix("_FILE").unwrap_or(name);
     name.starts_with("MASKLINE_") || NAMES.contains(&plain)
 }
 
-fn read_file(path: &Path, problems: &mut Vec<String>) -> BTreeMap<String, String> {
+fn read_file(path: &Path, problems: &mut Vec<String>) -> Values {
     let table = match fs::read_to_string(path) {
         Err(error) => {
             problems.push(format!("{} cannot be read: {error}", path.display()));
@@ -161,14 +159,14 @@ fn read_file(path: &Path, problems: &mut Vec<String>) -> BTreeMap<String, String
         }
         // TOML's own message quotes the line, and the line may hold a secret.
         Ok(text) => text.parse::<toml::Table>().map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
             problems.push(format!("{} is no TOML: look at line {line}", path.display()));
         }),
     };
     let mut values = BTreeMap::new();
     for (name, value) in table.unwrap_or_default() {
         match plain(&value) {
-            Some(value) => drop(values.insert(name, value)),
+            Some(value) => drop(values.insert(name, Some(value))),
             None => problems.push(format!(
                 "{name} must be a text, a number, true or false, or a list of texts"
             )),

@@ -12,7 +12,9 @@ use std::{net::SocketAddr, time::Duration};
 use axum::{
     Router,
     body::Bytes,
-    extract::{ConnectInfo, DefaultBodyLimit, FromRequest, Path, Request, State},
+    extract::{
+        ConnectInfo, DefaultBodyLimit, FromRequest, Path, Request, State, rejection::PathRejection,
+    },
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::post,
@@ -45,9 +47,10 @@ pub fn routes(app: App) -> Router {
 async fn message(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path(secret): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response {
+    let Ok(Path(secret)) = path else { return turn_away() };
     let payload = match open(&app, peer, &secret, request).await {
         Ok(payload) => payload,
         Err(refusal) => return refusal,
@@ -62,9 +65,10 @@ async fn message(
 async fn receipt(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    Path((secret, token)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     request: Request,
 ) -> Response {
+    let Ok(Path((secret, token))) = path else { return turn_away() };
     let payload = match open(&app, peer, &secret, request).await {
         Ok(payload) => payload,
         Err(refusal) => return refusal,
@@ -80,6 +84,12 @@ async fn receipt(
     }
 }
 
+/// The answer to a stranger, and to whoever writes a path that is no text.
+fn turn_away() -> Response {
+    receive::count("refused_at_the_door");
+    Problem::mute(StatusCode::NOT_FOUND).into_response()
+}
+
 /// Looks who is at the door before a byte of the payload is read, and then reads it.
 async fn open(
     app: &App,
@@ -88,10 +98,11 @@ async fn open(
     request: Request,
 ) -> Result<Map<String, Value>, Response> {
     if !gate::admits(app, peer, request.headers(), secret) {
-        receive::count("refused_at_the_door");
-        return Err(Problem::mute(StatusCode::NOT_FOUND).into_response());
+        return Err(turn_away());
     }
-    let body = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
+    let body = Bytes::from_request(request, &())
+        .await
+        .map_err(|rejection| Problem::mute(rejection.status()).into_response())?;
     wire::read_json(&body).ok_or_else(|| {
         receive::count("not_json");
         Problem::new(StatusCode::BAD_REQUEST, "the payload is no JSON object").into_response()

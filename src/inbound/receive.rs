@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgTransaction};
 
 use crate::{
     app::App,
@@ -19,7 +19,7 @@ use crate::{
 /// The database's. Nothing of the text is kept then, and it must be delivered again.
 pub async fn receive(app: &App, text: &InboundText) -> sqlx::Result<()> {
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = begin(app).await?;
     let is_new = keep(&mut tx, &text.carrier_id, now).await?;
     if is_new {
         dispatch::handle(app, &mut tx, text, now).await?;
@@ -40,7 +40,7 @@ pub async fn receive_receipt(
     token: Option<TextId>,
 ) -> sqlx::Result<()> {
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = begin(app).await?;
     let noted = receipts::note(&mut tx, receipt, token, now).await?;
     tx.commit().await?;
     count("receipt");
@@ -54,13 +54,40 @@ pub async fn receive_receipt(
 /// The database's.
 pub(super) async fn receive_unreadable(app: &App) -> sqlx::Result<()> {
     let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
+    let mut tx = begin(app).await?;
     let record = Record { rule: Some("payload_unreadable"), ..Record::of(Kind::Refused) };
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     tracing::warn!("a webhook brought neither a message nor a receipt: recorded, not handled");
     count("unreadable");
     Ok(())
+}
+
+/// Begins a transaction, on a connection that is alive.
+///
+/// Connections die unseen while they lie idle, when the database restarts above all. Nothing has
+/// been done on one that cannot begin, so the next is tried: the carrier resends four times only,
+/// and a pool may hold more dead ones than that.
+async fn begin(app: &App) -> sqlx::Result<PgTransaction<'static>> {
+    for _ in 0..app.db.options().get_max_connections() {
+        match app.db.begin().await {
+            Err(error) if is_dead(&error) => {
+                tracing::debug!(%error, "a connection had died; taking the next");
+            }
+            begun => return begun,
+        }
+    }
+    app.db.begin().await
+}
+
+/// Whether the connection had ended, as PostgreSQL says of one that it ends (class 57P) or as
+/// nobody says.
+fn is_dead(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code.starts_with("57P")),
+        _ => false,
+    }
 }
 
 /// Counts one delivery by what became of it.

@@ -1,6 +1,8 @@
 //! What every test stands on: a database of its own, the real router on a real port, the simulated
 //! carrier, and a clock that only the test moves. Nothing sleeps.
 
+mod line;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -29,6 +31,8 @@ use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+pub use self::line::Cable;
 
 pub const NUMBER: &str = "+14155550100";
 pub const OTHER_NUMBER: &str = "+14155550101";
@@ -73,12 +77,11 @@ fn block_on<T: Send>(work: impl Future<Output = T> + Send) -> T {
 #[expect(clippy::disallowed_methods, reason = "tests may be given a server")]
 async fn start_server() -> Server {
     let given = std::env::var("DATABASE_URL").ok();
-    let private = match given {
-        Some(_) => None,
-        None => {
-            let options = Options { data_dir: None, durable: false, max_connections: 200 };
-            Some(PrivatePostgres::start(options).await.unwrap_or_else(|error| panic!("{error}")))
-        }
+    let private = if given.is_some() {
+        None
+    } else {
+        let options = Options { data_dir: None, durable: false, max_connections: 500 };
+        Some(PrivatePostgres::start(options).await.unwrap_or_else(|error| panic!("{error}")))
     };
     let template = format!("maskline_template_{}", std::process::id());
     let server = Server { private, given, template };
@@ -92,6 +95,11 @@ async fn start_server() -> Server {
 
 async fn run(conn: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(conn).await.unwrap();
+}
+
+/// A line to the server that a test can cut.
+pub fn cable() -> Cable {
+    Cable::to(&server().url("postgres"))
 }
 
 /// A database of one test, made from the migrated template.
@@ -149,11 +157,13 @@ pub struct Wishes<'a> {
     pub seed: u64,
     pub settings: &'a [(&'a str, &'a str)],
     pub carrier_url: Option<String>,
+    /// The line through which the app, but not the test, reaches the database.
+    pub cable: Option<&'a Cable>,
 }
 
 impl Default for Wishes<'_> {
     fn default() -> Self {
-        Self { seed: 1, settings: &[], carrier_url: None }
+        Self { seed: 1, settings: &[], carrier_url: None, cable: None }
     }
 }
 
@@ -174,16 +184,17 @@ impl TestApp {
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public = listener.local_addr().unwrap();
+        let through = wishes.cable.map(|cable| cable.url(&database.name));
         let settings = settings(
-            &database.url,
+            through.as_ref().unwrap_or(&database.url),
             public,
             wishes.carrier_url.as_ref().unwrap_or(&simulator.url()),
             wishes.settings,
         );
 
-        let db = PgPoolOptions::new().max_connections(10).connect(&database.url).await.unwrap();
+        let db = PgPoolOptions::new().max_connections(4).connect(&database.url).await.unwrap();
         let app = App::new(
-            db.clone(),
+            serve::connect(&settings.database_url).await.unwrap(),
             settings,
             Clock::Manual(clock.clone()),
             Randomness::seeded(wishes.seed),
@@ -228,6 +239,16 @@ impl TestApp {
 
     pub fn database_url(&self) -> &str {
         &self.database.url
+    }
+
+    /// A second process on the same database, whose codes come from this seed. Returns where it
+    /// listens.
+    pub async fn another(&self, seed: u64) -> SocketAddr {
+        let app = App { randomness: Randomness::seeded(seed).into(), ..self.app.clone() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let public = listener.local_addr().unwrap();
+        tokio::spawn(serve::listen(listener, inbound::routes(app), self.stop.clone()));
+        public
     }
 
     /// This test leaves promises behind, and means to.
@@ -298,6 +319,31 @@ impl TestApp {
     /// The first column, as text, of each row that a query finds.
     pub async fn column(&self, sql: &str) -> Vec<String> {
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&self.db).await.unwrap()
+    }
+
+    /// Runs a statement that must succeed.
+    pub async fn run(&self, sql: &str) {
+        run(&mut self.db.acquire().await.unwrap(), sql).await;
+    }
+
+    /// Every row of every table, as text behind the table's name.
+    pub async fn dump(&self) -> Vec<String> {
+        let tables = self.column(
+            "select oid::regclass::text from pg_class
+             where relkind = 'r' and relnamespace = 'public'::regnamespace order by 1",
+        );
+        let mut rows = Vec::new();
+        for table in tables.await {
+            let sql = format!("select '{table} ' || t::text from {table} t order by 1");
+            rows.extend(self.column(&sql).await);
+        }
+        rows
+    }
+
+    /// The tables in which this stands, once for each row.
+    pub async fn places(&self, what: &str) -> Vec<String> {
+        let rows = self.dump().await.into_iter().filter(|row| row.contains(what));
+        rows.map(|row| row.split(' ').next().unwrap().to_owned()).collect()
     }
 
     /// The trail's kinds and rules, oldest first, such as `received talk`.
@@ -376,6 +422,17 @@ impl<'a> Phone<'a> {
     pub fn last(&self) -> String {
         self.inbox().pop().unwrap_or_default()
     }
+}
+
+/// A text as the carrier delivers it in its flat shape.
+pub fn flat(id: &str, from: &PhoneNumber, to: &str, body: &str) -> Value {
+    json!({"id": id, "from": from.digits(), "to": to, "body": body})
+}
+
+/// One of the captured payloads in `tests/samples`.
+pub fn sample(name: &str) -> Value {
+    let path = format!("{}/tests/samples/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// The code in one of Maskline's answers.

@@ -1,0 +1,141 @@
+//! The line between the app and its database, which a test can cut and let fall silent.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, copy_bidirectional},
+    net::{TcpStream, UnixListener, UnixStream},
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// How the line is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Open,
+    /// Nothing passes, yet everything seems connected.
+    Silent,
+}
+
+/// A line to the server that all tests share. Open at first.
+pub struct Cable {
+    folder: PathBuf,
+    server: url::Url,
+    line: watch::Sender<Line>,
+    /// Who takes connections and holds them; none while the line is cut.
+    exchange: Option<JoinHandle<()>>,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Cable {
+    /// Lays a line to this server.
+    pub fn to(server: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("maskline-line-{}-{count}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let line = watch::Sender::new(Line::Open);
+        let mut cable = Self { folder, server: server.parse().unwrap(), line, exchange: None };
+        cable.mend();
+        cable
+    }
+
+    /// The URL of a database, through this line.
+    pub fn url(&self, database: &str) -> String {
+        let mut url = url::Url::parse("postgres:///").unwrap();
+        url.set_path(database);
+        let mut pairs = url.query_pairs_mut();
+        pairs.append_pair("host", self.folder.to_str().unwrap());
+        if !self.server.username().is_empty() {
+            pairs.append_pair("user", self.server.username());
+        }
+        if let Some(password) = self.server.password() {
+            pairs.append_pair("password", password);
+        }
+        let passed_on = ["user", "password"];
+        let given = self.server.query_pairs();
+        pairs.extend_pairs(given.filter(|(name, _)| passed_on.contains(&&**name)));
+        pairs.append_pair("sslmode", "disable");
+        drop(pairs);
+        url.into()
+    }
+
+    /// Ends every connection and lets no new one in, as a server does that has stopped.
+    pub async fn cut(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.abort();
+            assert!(exchange.await.unwrap_err().is_cancelled());
+        }
+    }
+
+    /// Lets nothing pass, as a network does that has lost its way.
+    pub fn silence(&self) {
+        self.line.send_replace(Line::Silent);
+    }
+
+    /// Lets everything pass again.
+    pub fn mend(&mut self) {
+        self.line.send_replace(Line::Open);
+        if self.exchange.is_none() {
+            let socket = self.folder.join(".s.PGSQL.5432");
+            std::fs::remove_file(&socket).ok();
+            let listener = UnixListener::bind(socket).unwrap();
+            let exchange = exchange(listener, self.server.clone(), self.line.subscribe());
+            self.exchange = Some(tokio::spawn(exchange));
+        }
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.abort();
+        }
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+async fn exchange(listener: UnixListener, server: url::Url, line: watch::Receiver<Line>) {
+    let mut calls = tokio::task::JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        calls.spawn(carry(client, server.clone(), line.clone()));
+    }
+}
+
+async fn carry(mut client: UnixStream, server: url::Url, mut line: watch::Receiver<Line>) {
+    if line.wait_for(|line| *line == Line::Open).await.is_err() {
+        return;
+    }
+    let mut server = connect(&server).await;
+    let carried = copy_bidirectional(&mut client, &mut server);
+    tokio::pin!(carried);
+    loop {
+        let open = *line.borrow_and_update() == Line::Open;
+        tokio::select! {
+            _ = &mut carried, if open => return,
+            changed = line.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+async fn connect(server: &url::Url) -> Box<dyn Stream> {
+    let given = |name: &str| {
+        let found = server.query_pairs().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.into_owned())
+    };
+    let port = given("port").or(server.port().map(|port| port.to_string()));
+    let port = port.unwrap_or_else(|| "5432".to_owned());
+    let host = given("host").or(server.host_str().map(str::to_owned));
+    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    if host.starts_with('/') {
+        Box::new(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await.unwrap())
+    } else {
+        Box::new(TcpStream::connect(format!("{host}:{port}")).await.unwrap())
+    }
+}
