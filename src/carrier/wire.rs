@@ -297,9 +297,8 @@ mod tests {
             if c.is_ascii() {
                 escaped.push(c);
             } else {
-                for unit in c.encode_utf16(&mut units) {
-                    escaped += &format!("\\u{unit:04x}");
-                }
+                escaped
+                    .extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
             }
         }
         escaped

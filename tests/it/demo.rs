@@ -58,11 +58,11 @@ impl Demo {
             loop {
                 let chunk = stream.chunk().await.unwrap().expect("the stream goes on");
                 text.push_str(&String::from_utf8_lossy(&chunk));
-                while let Some((event, rest)) = text.split_once("\n\n") {
+                while let Some(end) = text.find("\n\n") {
+                    let event: String = text.drain(..end + 2).collect();
                     let snapshot = event.strip_prefix("event: snapshot\ndata: ");
                     let snapshot =
                         snapshot.map(|json| serde_json::from_str::<Value>(json).unwrap());
-                    text = rest.to_owned();
                     if let Some(snapshot) = snapshot.filter(&wish) {
                         return snapshot;
                     }

@@ -350,7 +350,7 @@ function drawConversation() {
     card.append(side);
     parts.push(card, words(`${waiting.name} shares the code, ${joiner} texts JOIN with it.`));
   } else if (stopped.length) {
-    parts.push(heading("ended", `${stopped.join(" and ")} stopped`), words(`Nothing more is sent to ${stopped.join(" or ")}. START undoes it: press Return.`));
+    parts.push(heading("ended", `${stopped.join(" and ")} stopped`), words(`Nothing more is sent to ${stopped.join(" or ")}. UNSTOP undoes it: press Return.`));
   } else if (begun) {
     parts.push(heading("ended", "No conversation now"), words("Nothing is relayed any more. Press Start to open a new one."));
   } else {
@@ -464,12 +464,12 @@ const SCENES = [
     },
   },
   {
-    key: "return", who: "Ben", title: "Return", hint: "START again lifts the stop",
+    key: "return", who: "Ben", title: "Return", hint: "UNSTOP lifts the stop",
     blocked: () => (silent().length ? null : "Nobody has stopped"),
     async run() {
       for (const name of silent()) {
-        await act(name, numberOf(name), "START");
-        await until(() => !phone(name).silenced, 15, "START did not lift the stop");
+        await act(name, numberOf(name), "UNSTOP"); // the carrier lifts its own stop at this word alone
+        await until(() => !phone(name).silenced, 15, "UNSTOP did not lift the stop");
       }
     },
   },
