@@ -200,6 +200,8 @@ fn supervise(
 ) -> io::Result<(Child, File)> {
     let path = run.join("log");
     let log = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+    // Opened before the supervisor starts: it may end at once and take the folder with it.
+    let words = File::open(&path)?;
     let kept = options.data_dir.is_some();
     let mut command = Command::new("/bin/sh");
     command
@@ -218,7 +220,7 @@ fn supervise(
     if let Some(account) = account {
         command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
     }
-    Ok((command.spawn()?, File::open(&path)?))
+    Ok((command.spawn()?, words))
 }
 
 fn settings(options: &Options, run: &Path) -> Vec<String> {

@@ -33,6 +33,17 @@ struct Browser {
     profile: PathBuf,
 }
 
+impl Drop for Browser {
+    /// Ends the driver and all that it started, also when a test fails.
+    fn drop(&mut self) {
+        if let Some(id) = self.driver.id() {
+            let group = format!("-{id}");
+            std::process::Command::new("kill").args(["-KILL", "--", &group]).status().ok();
+        }
+        std::fs::remove_dir_all(&self.profile).ok();
+    }
+}
+
 fn required() -> bool {
     std::env::var("BROWSER_TESTS").is_ok_and(|wish| wish == "required")
 }
@@ -55,7 +66,7 @@ impl Browser {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
@@ -74,10 +85,8 @@ impl Browser {
         Some(Self { page, driver, profile })
     }
 
-    async fn close(mut self) {
-        self.page.close().await.unwrap();
-        self.driver.kill().await.unwrap();
-        std::fs::remove_dir_all(&self.profile).ok();
+    async fn close(self) {
+        self.page.clone().close().await.unwrap();
     }
 
     async fn click(&self, testid: &str) {
