@@ -17,10 +17,11 @@ use maskline::{
     carrier::simulator::{self, Direction, Event, NewText, Simulator},
     clock::Clock,
     config::Settings,
+    database,
     demo::postgres::{Options, PrivatePostgres},
     phone::PhoneNumber,
     pool,
-    serve::{self, Service},
+    serve::Service,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -34,8 +35,8 @@ const SECRET: &str = "a-secret-of-the-benchmark";
 async fn main() {
     let options = Options { data_dir: None, durable: true, max_connections: 50 };
     let postgres = PrivatePostgres::start(options).await.unwrap();
-    let db = serve::connect(&postgres.url("postgres").into()).await.unwrap();
-    serve::MIGRATIONS.run(&db).await.unwrap();
+    let db = database::connect(&postgres.url("postgres").into()).await.unwrap();
+    database::MIGRATIONS.run(&db).await.unwrap();
     pool::add(&mut db.acquire().await.unwrap(), &number(MASKED), Clock::System.now())
         .await
         .unwrap();

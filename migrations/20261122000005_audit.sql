@@ -42,9 +42,10 @@ end
 $$;
 
 -- Makes the monthly partitions (in UTC) from the month of `since` on. Existing months stay as
--- they are, and so does a month whose records already lie in the default partition.
+-- they are, and so does a month whose records already lie in the default partition. Making one
+-- locks the whole trail, so it gives up soon while somebody reads: a webhook must not wait for it.
 create function audit_make_partitions(since timestamptz, months integer) returns void
-language plpgsql as $$
+language plpgsql set lock_timeout = '1s' as $$
 declare
     month timestamp := date_trunc('month', since at time zone 'utc');
     name text;

@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use crate::{
     carrier::Flowroute,
     config::{self, Settings},
+    database,
     serve::{self, Service, StartError},
 };
 
@@ -50,7 +51,7 @@ pub(crate) fn print(line: &str) {
 /// What keeps it from starting.
 pub async fn serve(config: Option<&Path>) -> Done {
     let settings = Settings::read(config)?;
-    let db = connect(&settings.database_url).await?;
+    let db = database::connect(&settings.database_url).await.map_err(|error| away(&error))?;
     let public = serve::bind(settings.listen).await?;
     let private = serve::bind(settings.admin_listen).await?;
     let service = Service::start(db, settings, public, private).await?;
@@ -70,20 +71,10 @@ pub async fn serve(config: Option<&Path>) -> Done {
 /// When the database cannot be reached, or has migrations that differ from ours.
 pub async fn migrate(config: Option<&Path>) -> Done {
     let db = connect(&config::database_url(config)?).await?;
-    let missing = serve::pending_migrations(&db).await?;
-    apply_migrations(&db).await?;
+    let missing = database::pending_migrations(&db).await?;
+    database::apply_migrations(&db).await?;
     println!("{missing} applied; the schema is that of version {}", env!("CARGO_PKG_VERSION"));
     Ok(())
-}
-
-/// Applies the migrations that are missing. Newer ones that stand there already may stay.
-///
-/// # Errors
-/// When the database has migrations that differ from ours.
-pub async fn apply_migrations(db: &PgPool) -> Result<(), StartError> {
-    let mut migrator = sqlx::migrate!();
-    migrator.set_ignore_missing(true);
-    Ok(migrator.run(db).await?)
 }
 
 /// Reads the settings, tries the database and the carrier, and says all that is wrong.
@@ -136,7 +127,7 @@ async fn try_database(url: &SecretString) -> Result<String, String> {
     if version < 150_000 {
         return Err(format!("PostgreSQL {} is too old: 15 or newer is needed", version / 10_000));
     }
-    match serve::pending_migrations(&db).await {
+    match database::pending_migrations(&db).await {
         Ok(0) => Ok(format!("PostgreSQL {}, migrations applied", version / 10_000)),
         Ok(missing) => Err(StartError::NotMigrated(missing).to_string()),
         Err(error) => Err(error.to_string()),
@@ -150,8 +141,13 @@ async fn try_carrier(settings: &Settings) -> Result<String, String> {
 }
 
 /// Opens the database, with what to do when that fails.
-pub(crate) async fn connect(url: &SecretString) -> Result<PgPool, Failure> {
-    serve::connect(url).await.map_err(|error| {
-        format!("the database cannot be reached: {error}\nIs PostgreSQL running, and is DATABASE_URL right?").into()
-    })
+async fn connect(url: &SecretString) -> Result<PgPool, Failure> {
+    database::connect_for_command(url).await.map_err(|error| away(&error))
+}
+
+fn away(error: &sqlx::Error) -> Failure {
+    format!(
+        "the database cannot be reached: {error}\nIs PostgreSQL running, and is DATABASE_URL right?"
+    )
+    .into()
 }

@@ -3,12 +3,20 @@
 use std::{any::Any, time::Duration};
 
 use axum::{
-    Json, Router,
-    extract::{MatchedPath, Request},
+    Extension, Json, Router,
+    extract::{ConnectInfo, MatchedPath, Request},
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
 use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer},
@@ -52,11 +60,46 @@ impl IntoResponse for Problem {
     }
 }
 
+/// How long a caller may take for the head of a request, and lie idle between two.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long to wait when no connection can be taken, say for want of file descriptors.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// Answers on a listener until told to stop, then finishes the answers under way.
+///
+/// Served with hyper itself: whoever sends half a request's head and then nothing is cut off, and
+/// can neither hold a socket for ever nor keep the process from draining.
+pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    let routes = around(routes);
+    let under_way = GracefulShutdown::new();
+    let mut http1 = http1::Builder::new();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be taken");
+                    tokio::time::sleep(BREATH).await;
+                    continue;
+                }
+            },
+            () = stop.cancelled() => break,
+        };
+        stream.set_nodelay(true).ok();
+        let service = TowerToHyperService::new(routes.clone().layer(Extension(ConnectInfo(peer))));
+        let connection = http1.serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(under_way.watch(connection));
+    }
+    drop(listener);
+    under_way.shutdown().await;
+}
+
 /// Puts the layers around a listener's routes: request id, log line, time limit, no panic gets out.
 ///
 /// The log line names the route as it is declared, never the path as it came: a webhook's path
 /// holds a secret.
-pub fn around(routes: Router) -> Router {
+fn around(routes: Router) -> Router {
     routes
         .fallback(async || Problem::mute(StatusCode::NOT_FOUND))
         .layer(CatchPanicLayer::custom(|_: Box<dyn Any + Send>| {

@@ -43,6 +43,7 @@ pub mod app;
 pub mod clock;
 pub mod code;
 pub mod config;
+pub mod database;
 pub mod http;
 pub mod ids;
 pub mod phone;

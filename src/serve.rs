@@ -3,12 +3,7 @@
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use secrecy::{ExposeSecret, SecretString};
-use sqlx::{
-    PgPool,
-    migrate::{Migrate, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -19,21 +14,19 @@ use crate::{
     clock::Clock,
     code::Randomness,
     config::Settings,
+    database,
     http::{self, Problem},
     inbound,
-    outbox::worker,
+    outbox::{backlog, worker},
     telemetry,
 };
 
-/// The schema, as it stands in `migrations/`.
-pub static MIGRATIONS: Migrator = sqlx::migrate!();
-
-/// More connections than about four a core make PostgreSQL slower, not faster.
-const CONNECTIONS: u32 = 16;
-/// How long a request waits for a connection before it is answered 503.
-const ACQUIRE: Duration = Duration::from_secs(3);
 /// How long the answers under way may still take once the process is to stop.
 const DRAIN: Duration = Duration::from_secs(25);
+/// How long the database may take for a look that nothing depends on.
+const GLANCE: Duration = Duration::from_secs(2);
+/// How long until a worker that fell over is started again.
+const RESTART: Duration = Duration::from_secs(1);
 /// How often next month's partition is looked for.
 const PARTITIONS: Duration = Duration::from_hours(6);
 
@@ -46,8 +39,8 @@ pub enum StartError {
     /// Migrations are missing.
     #[error("{0} of this version's migrations are not applied: run `maskline migrate` first")]
     NotMigrated(usize),
-    /// Somebody else's migrations, or changed ones.
-    #[error("the migrations cannot be applied: {0}")]
+    /// The table of migrations cannot be read.
+    #[error("the migrations cannot be read: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
     /// The carrier's client cannot be made.
     #[error("the system's certificates cannot be read: {0}")]
@@ -55,41 +48,6 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, std::io::Error),
-}
-
-/// Opens a pool of connections to the database.
-///
-/// # Errors
-/// When it cannot be reached.
-pub async fn connect(url: &SecretString) -> sqlx::Result<PgPool> {
-    let options: PgConnectOptions = url.expose_secret().parse()?;
-    PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE)
-        // A ping at every acquire costs a round trip; a broken connection shows soon enough.
-        .test_before_acquire(false)
-        .connect_with(options.application_name("maskline"))
-        .await
-}
-
-/// How many of this version's migrations the database lacks. Newer ones do not matter: they only
-/// add, and this version runs on them too.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn pending_migrations(db: &PgPool) -> Result<usize, StartError> {
-    let mut conn = db.acquire().await?;
-    let has_table =
-        sqlx::query_scalar!(r#"select to_regclass('_sqlx_migrations') is not null as "has!""#)
-            .fetch_one(&mut *conn)
-            .await?;
-    let applied = if has_table {
-        conn.list_applied_migrations(&MIGRATIONS.table_name).await?
-    } else {
-        Vec::new()
-    };
-    let is_applied = |version| applied.iter().any(|applied| applied.version == version);
-    Ok(MIGRATIONS.iter().filter(|migration| !is_applied(migration.version)).count())
 }
 
 /// The service, started and listening.
@@ -114,22 +72,22 @@ impl Service {
         public: TcpListener,
         private: TcpListener,
     ) -> Result<Self, StartError> {
-        match pending_migrations(&db).await? {
+        match database::pending_migrations(&db).await? {
             0 => {}
             missing => return Err(StartError::NotMigrated(missing)),
         }
         telemetry::metrics();
         let app = App::new(db, settings, Clock::System, Randomness::os());
-        audit::make_partitions(&mut *app.db.acquire().await?, app.clock.now()).await?;
+        make_partitions(&app).await;
         let carrier = Flowroute::new(&app.settings.flowroute)?;
         let addresses = (address(&public)?, address(&private)?);
 
         let mut tasks = JoinSet::new();
         // The private listener stays until the end: it is what says that the process is draining.
-        tasks.spawn(listen(public, inbound::routes(app.clone()), app.draining.clone()));
-        tasks.spawn(worker::run(app.clone(), carrier));
+        tasks.spawn(http::listen(public, inbound::routes(app.clone()), app.draining.clone()));
+        tasks.spawn(keep_working(app.clone(), carrier));
         let ended = CancellationToken::new();
-        tokio::spawn(listen(private, office(app.clone()), ended.clone()));
+        tokio::spawn(http::listen(private, office(app.clone()), ended.clone()));
         tokio::spawn(keep_partitions(app.clone()));
         Ok(Self { app, tasks, public: addresses.0, private: addresses.1 })
     }
@@ -145,7 +103,8 @@ impl Service {
         self.app.draining.cancel();
         let finish = async { while self.tasks.join_next().await.is_some() {} };
         let finished = tokio::time::timeout(DRAIN, finish).await.is_ok();
-        self.app.db.close().await;
+        // A connection that has fallen silent would keep us for ever.
+        tokio::time::timeout(GLANCE, self.app.db.close()).await.ok();
         finished
     }
 }
@@ -163,15 +122,6 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
 }
 
-/// Answers on a listener until told to stop, then finishes the answers under way.
-pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationToken) {
-    let service = http::around(routes).into_make_service_with_connect_info::<SocketAddr>();
-    let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "a listener stopped");
-    }
-}
-
 /// The private listener's routes.
 fn office(app: App) -> Router {
     Router::new()
@@ -187,16 +137,18 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
     if app.draining.is_cancelled() {
         return Err(not_ready("draining"));
     }
-    match pending_migrations(&app.db).await {
-        Ok(0) => Ok("ready\n"),
-        Ok(_) => Err(not_ready("migrations are not applied: run `maskline migrate`")),
-        Err(_) => Err(not_ready("the database cannot be reached")),
+    let pending = tokio::time::timeout(GLANCE, database::pending_migrations(&app.db)).await;
+    match pending {
+        Ok(Ok(0)) => Ok("ready\n"),
+        Ok(Ok(_)) => Err(not_ready("migrations are not applied: run `maskline migrate`")),
+        Ok(Err(_)) | Err(_) => Err(not_ready("the database cannot be reached")),
     }
 }
 
 async fn metrics(State(app): State<App>) -> String {
     let now = app.clock.now();
-    if let Ok(backlog) = worker::backlog(&app).await {
+    let states = async { backlog::states(&mut *app.db.acquire().await?).await };
+    if let Ok(Ok(backlog)) = tokio::time::timeout(GLANCE, states).await {
         for state in ["queued", "sending", "unknown"] {
             let found = backlog.iter().find(|(name, ..)| name == state);
             let count = found.map_or(0, |(_, count, _)| *count);
@@ -214,11 +166,26 @@ async fn metrics(State(app): State<App>) -> String {
 async fn keep_partitions(app: App) {
     loop {
         tokio::time::sleep(PARTITIONS).await;
-        let now = app.clock.now();
-        let made = async { audit::make_partitions(&mut *app.db.acquire().await?, now).await };
-        if let Err(error) = made.await {
-            tracing::warn!(%error, "next month's part of the audit trail could not be made; trying again");
-        }
+        make_partitions(&app).await;
+    }
+}
+
+/// Makes the months that are missing. That it cannot, say because somebody reads the trail, stops
+/// nothing: until the next time, the default partition takes the records.
+async fn make_partitions(app: &App) {
+    let now = app.clock.now();
+    let made = async { audit::make_partitions(&mut *app.db.acquire().await?, now).await };
+    if let Err(error) = made.await {
+        tracing::warn!(%error, "next month's part of the audit trail could not be made; trying again");
+    }
+}
+
+/// Keeps the worker at work: it does not stop before it is told to, and if it fell over, texts
+/// would be taken in and none would leave.
+async fn keep_working(app: App, carrier: Flowroute) {
+    while let Err(error) = tokio::spawn(worker::run(app.clone(), carrier.clone())).await {
+        tracing::error!(%error, "the worker fell over; starting it again");
+        tokio::time::sleep(RESTART).await;
     }
 }
 

@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use url::Url;
 
+use super::wire;
 use crate::{config::FlowrouteSettings, phone::PhoneNumber};
 
 /// How long a connection may take to open.
@@ -138,8 +139,7 @@ impl Flowroute {
             // Accepted, but an answer without an id leaves nothing to follow it by.
             return answer
                 .ok()
-                .and_then(|answer| Some(answer.pointer("/data/id")?.as_str()?.to_owned()))
-                .filter(|id| !id.is_empty())
+                .and_then(|answer| wire::id(answer.pointer("/data/id")))
                 .ok_or_else(|| SendError::Unknown(format!("status {status} without an id")));
         }
         Err(judge(status, retry_after, answer.ok().as_ref()))
@@ -193,13 +193,14 @@ fn judge(
     }
 }
 
-/// The carrier's own code: four digits and a colon in front of an error's detail.
+/// The carrier's own code: digits and a colon in front of an error's detail. Digits elsewhere in it
+/// could be anything, a number too.
 fn code(answer: &Value) -> Option<u32> {
     let errors = answer.get("errors")?.as_array()?;
     let code = |error: &Value| {
         let detail = error.get("detail")?.as_str()?;
-        let word = detail.split(|c: char| !c.is_ascii_digit()).find(|word| word.len() == 4)?;
-        word.parse().ok()
+        let (word, _) = detail.split_once(':')?;
+        word.parse().ok().filter(|_| word.len() == 4)
     };
     errors.iter().find_map(code)
 }

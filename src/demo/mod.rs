@@ -30,6 +30,7 @@ use crate::{
     cli::{self, Done},
     clock::Clock,
     config::Settings,
+    database, http,
     phone::PhoneNumber,
     pool,
     serve::{self, Service},
@@ -140,7 +141,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
         secret: secrets.webhook,
         closing: closing.clone(),
     };
-    let page = tokio::spawn(serve::listen(listener, page::routes(watched), closing.clone()));
+    let page = tokio::spawn(http::listen(listener, page::routes(watched), closing.clone()));
     cli::print(&format!("Maskline demo: {address}   (Ctrl-C ends it)"));
     if !options.no_open && std::io::stdout().is_terminal() {
         open(&address);
@@ -161,8 +162,8 @@ async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
         sqlx::raw_sql("create database maskline").execute(&admin).await?;
     }
     admin.close().await;
-    let db = serve::connect(&postgres.url(DATABASE).into()).await?;
-    cli::apply_migrations(&db).await?;
+    let db = database::connect(&postgres.url(DATABASE).into()).await?;
+    database::apply_migrations(&db).await?;
     let mut conn = db.acquire().await?;
     for number in masked() {
         pool::add(&mut conn, &number, Clock::System.now()).await?;

@@ -58,7 +58,7 @@ async fn message(
     match Webhook::read(&payload) {
         Webhook::Text(text) => answer(receive(&app, &text)).await,
         Webhook::Receipt(receipt) => answer(receive_receipt(&app, &receipt, None)).await,
-        Webhook::Unreadable => answer(receive::receive_unreadable(&app)).await,
+        Webhook::Unreadable { body } => answer(receive::receive_unreadable(&app, body)).await,
     }
 }
 
@@ -80,7 +80,7 @@ async fn receipt(
         Webhook::Receipt(receipt) => answer(receive_receipt(&app, &receipt, Some(token))).await,
         // A text at the door for receipts is still a text.
         Webhook::Text(text) => answer(receive(&app, &text)).await,
-        Webhook::Unreadable => answer(receive::receive_unreadable(&app)).await,
+        Webhook::Unreadable { body } => answer(receive::receive_unreadable(&app, body)).await,
     }
 }
 

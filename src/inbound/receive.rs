@@ -48,14 +48,14 @@ pub async fn receive_receipt(
     Ok(())
 }
 
-/// Takes in a payload that is neither: it is on record that something came, and no more.
+/// Takes in a payload that is neither: what words it has are on record, and no more.
 ///
 /// # Errors
 /// The database's.
-pub(super) async fn receive_unreadable(app: &App) -> sqlx::Result<()> {
+pub(super) async fn receive_unreadable(app: &App, body: Option<String>) -> sqlx::Result<()> {
     let now = app.clock.now();
     let mut tx = begin(app).await?;
-    let record = Record { rule: Some("payload_unreadable"), ..Record::of(Kind::Refused) };
+    let record = Record { rule: Some("payload_unreadable"), body, ..Record::of(Kind::Refused) };
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     tracing::warn!("a webhook brought neither a message nor a receipt: recorded, not handled");

@@ -4,12 +4,13 @@
 //! sends it with no transaction open, and settles what became of it. A lane is one person on one
 //! masked number: its texts leave one at a time, in the order in which they were committed.
 
+pub mod backlog;
 pub mod limit;
 mod queue;
 pub mod receipts;
 pub mod worker;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
@@ -17,6 +18,9 @@ use crate::{
     audit::{self, Kind, Record},
     ids::{ConversationId, MaskedNumberId, PersonId, TextId},
 };
+
+/// The longest wait between two tries, whatever the carrier asks for.
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 
 /// A text to be sent.
 #[derive(Debug, Clone)]

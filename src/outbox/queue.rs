@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
+use super::LONGEST_WAIT;
 use crate::{
     audit::{self, Kind, Record},
-    clock::SqlTimestamp,
     ids::{ConversationId, PersonId, TextId},
     phone::PhoneNumber,
 };
@@ -46,13 +46,10 @@ impl Left {
     }
 }
 
-/// Whether nothing waits and nothing is under way, so that there is nothing to claim or to mend.
-pub(super) async fn is_idle(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select not exists (select from outbox where state <> 'unknown') as "idle!""#
-    )
-    .fetch_one(conn)
-    .await
+/// A time that no lease and no wait set now would reach: what lies beyond it was written by a clock
+/// that has been set back since.
+fn absurd(now: Timestamp) -> Timestamp {
+    now.saturating_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)
 }
 
 /// Claims up to `count` texts that are due: of each lane the first one, and only while no other
@@ -68,7 +65,8 @@ pub(super) async fn claim(
         "with due as (
              select o.id
              from outbox o
-             where o.state = 'queued' and o.due_at <= $1
+             where o.state = 'queued'
+                 and (o.due_at <= $1 or o.due_at > $4)
                  and (o.despite_optout
                      or not exists (select from suppression s where s.person_id = o.recipient_id))
                  and not exists (
@@ -90,6 +88,7 @@ pub(super) async fn claim(
         now.to_sqlx() as _,
         count,
         until.to_sqlx() as _,
+        absurd(now).to_sqlx() as _,
     )
     .fetch_all(conn)
     .await?;
@@ -108,10 +107,16 @@ pub(super) async fn claim(
 pub(super) async fn drop_suppressed(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
     let dropped = sqlx::query_as!(
         Left,
-        "with dropped as (
+        "with due as (
+             select o.id
+             from outbox o
+             join suppression s on s.person_id = o.recipient_id
+             where o.state = 'queued' and not o.despite_optout
+             for update of o skip locked
+         ), dropped as (
              delete from outbox o
-             using suppression s
-             where s.person_id = o.recipient_id and o.state = 'queued' and not o.despite_optout
+             using due
+             where o.id = due.id
              returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id
          )
          select d.id, d.conversation_id, d.recipient_id, m.number as masked_number
@@ -131,12 +136,19 @@ pub(super) async fn abandon_expired(
 ) -> sqlx::Result<usize> {
     let lost = sqlx::query_as!(
         Left,
-        "update outbox o
+        "with lost as (
+             select id
+             from outbox
+             where state = 'sending' and (leased_until < $1 or leased_until > $2)
+             for update skip locked
+         )
+         update outbox o
          set state = 'unknown', leased_until = null
-         from masked_number m
-         where o.state = 'sending' and o.leased_until < $1 and m.id = o.masked_number_id
+         from lost, masked_number m
+         where o.id = lost.id and m.id = o.masked_number_id
          returning o.id, o.conversation_id, o.recipient_id, m.number as masked_number",
         now.to_sqlx() as _,
+        absurd(now).to_sqlx() as _,
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -227,7 +239,8 @@ async fn take(
     .await
 }
 
-/// Puts a text back, to be tried again at `due_at`. Its place in its lane stays.
+/// Puts a text back, to be tried again at `due_at`, also one given up as unknown meanwhile: now it
+/// is known that the carrier does not have it. Its place in its lane stays.
 pub(super) async fn postpone(
     conn: &mut PgConnection,
     claim: &Claim,
@@ -236,7 +249,7 @@ pub(super) async fn postpone(
     sqlx::query!(
         "update outbox
          set state = 'queued', due_at = $3, leased_until = null
-         where id = $1 and attempt = $2 and state = 'sending'",
+         where id = $1 and attempt = $2 and state <> 'queued'",
         claim.id as _,
         claim.attempt,
         due_at.to_sqlx() as _,
@@ -266,21 +279,4 @@ pub(super) async fn mark_unknown(
     .fetch_all(&mut *conn)
     .await?;
     record_all(conn, lost, Kind::Unknown, why, now).await
-}
-
-/// How many texts stand in the outbox in each state, and since when the oldest has waited.
-pub(super) async fn backlog(
-    conn: &mut PgConnection,
-) -> sqlx::Result<Vec<(String, i64, Option<Timestamp>)>> {
-    let rows = sqlx::query!(
-        r#"select state, count(*) as "count!", min(queued_at) as "oldest: SqlTimestamp"
-           from outbox
-           group by state"#
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| (row.state, row.count, row.oldest.map(SqlTimestamp::to_jiff)))
-        .collect())
 }

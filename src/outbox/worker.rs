@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::task::JoinSet;
 
 use super::{
-    limit,
+    LONGEST_WAIT, backlog, limit,
     queue::{self, Claim},
 };
 use crate::{
@@ -17,19 +17,19 @@ use crate::{
     carrier::{Flowroute, Outgoing, SendError},
 };
 
-/// How long a claimed text is ours. A call takes 15 s at most; the rest is for settling it while
-/// the database is away.
+/// How long a claimed text is ours before others take its worker for dead. A call takes 15 s at
+/// most; the rest is for settling it while the database is away for a moment.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
 /// How often the outbox is looked at when nobody rings: for other processes' texts and retries.
 const POLL: Duration = Duration::from_millis(500);
+/// How long the database may take to hand out what is due.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How many calls are under way at once.
 const CALLS: usize = 32;
 /// After so many tries a text has failed. With the waits below that is about 80 minutes.
 const TRIES: i32 = 16;
 /// The first wait; each one after it is twice as long.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
-/// The longest wait, whatever the carrier asks for.
-const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 
 /// What one look at the outbox brought.
 struct Round {
@@ -44,14 +44,16 @@ pub async fn run(app: App, carrier: Flowroute) {
     loop {
         let mut wait = POLL;
         if !app.draining.is_cancelled() {
-            match claim(&app, CALLS.saturating_sub(calls.len())).await {
-                Ok(round) => {
+            let claimed = claim(&app, CALLS.saturating_sub(calls.len()));
+            match tokio::time::timeout(PATIENCE, claimed).await {
+                Err(_) => tracing::warn!("the database takes too long; trying again"),
+                Ok(Ok(round)) => {
                     for claim in round.claims {
                         calls.spawn(deliver(app.clone(), carrier.clone(), claim));
                     }
                     wait = round.next.map_or(POLL, |next| until(&app, next)).min(POLL);
                 }
-                Err(error) => tracing::warn!(%error, "the outbox cannot be read; trying again"),
+                Ok(Err(error)) => tracing::warn!(%error, "the outbox cannot be read; trying again"),
             }
         } else if calls.is_empty() {
             return;
@@ -78,23 +80,16 @@ pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
     Ok(count)
 }
 
-/// The backlog, for the metrics: state, count, since when the oldest has waited.
-///
-/// # Errors
-/// When the outbox cannot be read.
-pub async fn backlog(app: &App) -> sqlx::Result<Vec<(String, i64, Option<Timestamp>)>> {
-    queue::backlog(&mut *app.db.acquire().await?).await
-}
-
 async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
-    if room == 0 || queue::is_idle(&mut *app.db.acquire().await?).await? {
+    if room == 0 || backlog::is_idle(&mut *app.db.acquire().await?).await? {
         return Ok(Round { claims: Vec::new(), next: None });
     }
-    let now = app.clock.now();
     let per_second = app.settings.sms_per_second;
     let mut tx = app.db.begin().await?;
     // The limit's row is locked first: workers take turns, and none claims what it may not send.
     let mut recent = limit::lock(&mut tx).await?;
+    // Asked behind the lock: another worker may have kept it for a while.
+    let now = app.clock.now();
     let abandoned = queue::abandon_expired(&mut tx, now).await?;
     queue::drop_suppressed(&mut tx, now).await?;
     let count = recent.free(per_second, now).min(room);
@@ -113,7 +108,7 @@ async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
     Ok(Round { claims, next })
 }
 
-/// Sends one text and settles it, trying to settle until its lease has ended.
+/// Sends one text and settles it, however long that takes.
 async fn deliver(app: App, carrier: Flowroute, claim: Claim) {
     let text = Outgoing {
         to: claim.to.clone(),
@@ -123,14 +118,10 @@ async fn deliver(app: App, carrier: Flowroute, claim: Claim) {
     };
     let outcome = carrier.send(&text).await;
     report(&claim, &outcome);
-    let settled = tokio::time::timeout(LEASE.unsigned_abs(), async {
-        while let Err(error) = settle(&app, &claim, &outcome).await {
-            tracing::warn!(%error, id = %claim.id, "cannot note what became of a text; trying again");
-            tokio::time::sleep(POLL).await;
-        }
-    });
-    if settled.await.is_err() {
-        tracing::error!(id = %claim.id, "gave up noting what became of a text: it will be unknown");
+    // What is known is kept until it can be noted; a late answer still settles a text.
+    while let Err(error) = settle(&app, &claim, &outcome).await {
+        tracing::warn!(%error, id = %claim.id, "cannot note what became of a text; trying again");
+        tokio::time::sleep(POLL).await;
     }
 }
 

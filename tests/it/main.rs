@@ -28,6 +28,7 @@ mod schema;
 mod sending;
 mod service;
 mod settings;
+mod stuck;
 mod support;
 mod trail;
 mod webhook;

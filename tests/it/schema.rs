@@ -288,7 +288,7 @@ fn the_migrations_of_the_program_are_those_of_the_folder() {
         })
         .collect();
     files.sort();
-    let built_in: Vec<_> = maskline::serve::MIGRATIONS
+    let built_in: Vec<_> = maskline::database::MIGRATIONS
         .iter()
         .map(|migration| {
             let name = migration.description.replace(' ', "_");

@@ -21,11 +21,12 @@ use maskline::{
     clock::{Clock, ManualClock},
     code::Randomness,
     config::Settings,
+    database,
     demo::postgres::{Options, PrivatePostgres},
-    inbound,
+    http, inbound,
     outbox::worker,
     phone::PhoneNumber,
-    pool, serve,
+    pool,
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
@@ -88,7 +89,7 @@ async fn start_server() -> Server {
     let mut admin = PgConnection::connect(&server.url("postgres")).await.unwrap();
     run(&mut admin, &format!("create database {}", server.template)).await;
     let db = PgPool::connect(&server.url(&server.template)).await.unwrap();
-    serve::MIGRATIONS.run(&db).await.unwrap();
+    database::MIGRATIONS.run(&db).await.unwrap();
     db.close().await;
     server
 }
@@ -194,7 +195,7 @@ impl TestApp {
 
         let db = PgPoolOptions::new().max_connections(4).connect(&database.url).await.unwrap();
         let app = App::new(
-            serve::connect(&settings.database_url).await.unwrap(),
+            database::connect(&settings.database_url).await.unwrap(),
             settings,
             Clock::Manual(clock.clone()),
             Randomness::seeded(wishes.seed),
@@ -205,7 +206,7 @@ impl TestApp {
         }
         drop(conn);
         let stop = CancellationToken::new();
-        tokio::spawn(serve::listen(listener, inbound::routes(app.clone()), stop.clone()));
+        tokio::spawn(http::listen(listener, inbound::routes(app.clone()), stop.clone()));
         let carrier = Flowroute::new(&app.settings.flowroute).unwrap();
         let test = Self {
             app,
@@ -247,7 +248,7 @@ impl TestApp {
         let app = App { randomness: Randomness::seeded(seed).into(), ..self.app.clone() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public = listener.local_addr().unwrap();
-        tokio::spawn(serve::listen(listener, inbound::routes(app), self.stop.clone()));
+        tokio::spawn(http::listen(listener, inbound::routes(app), self.stop.clone()));
         public
     }
 

@@ -79,6 +79,14 @@ impl Cable {
         self.line.send_replace(Line::Silent);
     }
 
+    /// Those who are connected stay so and hear nothing ever again; new connections work.
+    pub fn strand(&mut self) {
+        self.silence();
+        std::mem::forget(std::mem::replace(&mut self.line, watch::Sender::new(Line::Open)));
+        drop(self.exchange.take());
+        self.mend();
+    }
+
     /// Lets everything pass again.
     pub fn mend(&mut self) {
         self.line.send_replace(Line::Open);
