@@ -39,7 +39,6 @@ ci:
 picture:
     PICTURE=docs/demo.png cargo test --test it browser
 
-
 # Measures how long one text takes, beside a bare commit of the same database.
 bench:
     cargo bench --bench latency

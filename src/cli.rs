@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use crate::{
     carrier::Flowroute,
     config::{self, Settings},
-    database,
+    database::{self, MIGRATIONS},
     serve::{self, Service, StartError},
 };
 
@@ -51,6 +51,8 @@ pub(crate) fn print(line: &str) {
 /// What keeps it from starting.
 pub async fn serve(config: Option<&Path>) -> Done {
     let settings = Settings::read(config)?;
+    // Tried first as a command does, whose error says what is wrong.
+    connect(&settings.database_url).await?.close().await;
     let db = database::connect(&settings.database_url).await.map_err(|error| away(&error))?;
     let public = serve::bind(settings.listen).await?;
     let private = serve::bind(settings.admin_listen).await?;
@@ -72,7 +74,10 @@ pub async fn serve(config: Option<&Path>) -> Done {
 pub async fn migrate(config: Option<&Path>) -> Done {
     let db = connect(&config::database_url(config)?).await?;
     let missing = database::pending_migrations(&db).await?;
-    database::apply_migrations(&db).await?;
+    MIGRATIONS
+        .run(&db)
+        .await
+        .map_err(|error| format!("the migrations cannot be applied: {error}"))?;
     println!("{missing} applied; the schema is that of version {}", env!("CARGO_PKG_VERSION"));
     Ok(())
 }
@@ -118,7 +123,7 @@ pub async fn check(config: Option<&Path>) -> Done {
 }
 
 async fn try_database(url: &SecretString) -> Result<String, String> {
-    let db = connect(url).await.map_err(|error| error.to_string())?;
+    let db = database::connect_for_command(url).await.map_err(|error| said(&error))?;
     let version =
         sqlx::query_scalar!(r#"select current_setting('server_version_num')::int as "n!""#)
             .fetch_one(&db)
@@ -141,13 +146,22 @@ async fn try_carrier(settings: &Settings) -> Result<String, String> {
 }
 
 /// Opens the database, with what to do when that fails.
-async fn connect(url: &SecretString) -> Result<PgPool, Failure> {
+pub(crate) async fn connect(url: &SecretString) -> Result<PgPool, Failure> {
     database::connect_for_command(url).await.map_err(|error| away(&error))
 }
 
 fn away(error: &sqlx::Error) -> Failure {
     format!(
-        "the database cannot be reached: {error}\nIs PostgreSQL running, and is DATABASE_URL right?"
+        "the database cannot be reached: {}\nIs PostgreSQL running, and is DATABASE_URL right?",
+        said(error)
     )
     .into()
+}
+
+/// What the database says, without where in its source it says so.
+fn said(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => error.message().to_owned(),
+        other => other.to_string(),
+    }
 }

@@ -1,16 +1,21 @@
 //! The database: its schema, and connections that do not wait for ever.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    Connection, PgPool,
+    Connection, PgConnection, PgPool,
     migrate::{Migrate, MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-/// The schema, as it stands in `migrations/`.
-pub static MIGRATIONS: Migrator = sqlx::migrate!();
+/// The schema, as it stands in `migrations/`. Newer migrations in a database are none of its
+/// business: they only add, and this version runs on them too.
+pub static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrations = sqlx::migrate!();
+    migrations.set_ignore_missing(true);
+    migrations
+});
 
 /// More connections than about four a core make PostgreSQL slower, not faster.
 const CONNECTIONS: u32 = 16;
@@ -58,12 +63,13 @@ pub async fn connect(url: &SecretString) -> sqlx::Result<PgPool> {
 /// When the database cannot be reached.
 pub async fn connect_for_command(url: &SecretString) -> sqlx::Result<PgPool> {
     let options: PgConnectOptions = url.expose_secret().parse()?;
-    let pool = PgPoolOptions::new().max_connections(2).acquire_timeout(ACQUIRE);
-    pool.connect_with(options.application_name("maskline")).await
+    let options = options.application_name("maskline");
+    // The pool would say no more than that it waited for too long.
+    PgConnection::connect_with(&options).await?.close().await?;
+    PgPoolOptions::new().max_connections(2).acquire_timeout(ACQUIRE).connect_with(options).await
 }
 
-/// How many of this version's migrations the database lacks. Newer ones do not matter: they only
-/// add, and this version runs on them too.
+/// How many of this version's migrations the database lacks.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -80,14 +86,4 @@ pub async fn pending_migrations(db: &PgPool) -> Result<usize, MigrateError> {
     };
     let is_applied = |version| applied.iter().any(|applied| applied.version == version);
     Ok(MIGRATIONS.iter().filter(|migration| !is_applied(migration.version)).count())
-}
-
-/// Applies the migrations that are missing. Newer ones that stand there already may stay.
-///
-/// # Errors
-/// When the database has migrations that differ from ours.
-pub async fn apply_migrations(db: &PgPool) -> Result<(), MigrateError> {
-    let mut migrator = sqlx::migrate!();
-    migrator.set_ignore_missing(true);
-    migrator.run(db).await
 }

@@ -38,11 +38,21 @@ pub async fn handle(
     text: &InboundText,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let number = match route(conn, text).await? {
-        Ok(number) => number,
-        Err(why) => return refuse(conn, text, why, now).await,
+    let number = match &text.to {
+        Some(to) => pool::find(conn, to).await?,
+        None => None,
     };
-    let Some(from) = &text.from else { return refuse(conn, text, "sender_unreadable", now).await };
+    let Some(number) = number else {
+        tracing::warn!(to = ?text.to, "a text came to a number that is not in the pool: recorded only");
+        return refuse(conn, text, "not_our_number", None, now).await;
+    };
+    let Some(from) = &text.from else {
+        return refuse(conn, text, "sender_unreadable", Some(number), now).await;
+    };
+    if pool::find(conn, from).await?.is_some() {
+        // Two masked numbers that answer each other would never stop.
+        return refuse(conn, text, "own_number", Some(number), now).await;
+    }
     let command = command::parse(&text.body);
     let person = people::lock(conn, from, now).await?;
     let sender = Address { person, through: number };
@@ -115,24 +125,6 @@ async fn apply(
     Ok(true)
 }
 
-/// Finds the masked number that was texted, or says why nobody can be answered.
-async fn route(
-    conn: &mut PgConnection,
-    text: &InboundText,
-) -> sqlx::Result<Result<MaskedNumber, &'static str>> {
-    if let Some(from) = &text.from
-        && pool::find(conn, from).await?.is_some()
-    {
-        // Two masked numbers that answer each other would never stop.
-        return Ok(Err("own_number"));
-    }
-    let number = match &text.to {
-        Some(to) => pool::find(conn, to).await?,
-        None => None,
-    };
-    Ok(number.ok_or("not_our_number"))
-}
-
 async fn load(
     conn: &mut PgConnection,
     sender: Address,
@@ -173,14 +165,16 @@ fn named(command: &Command) -> Option<&Code> {
     }
 }
 
-/// Records a text that nobody can be answered for. Its numbers are kept only if they are ours.
+/// Records a text that nobody can be answered for, with the number that was texted if it is ours.
 async fn refuse(
     conn: &mut PgConnection,
     text: &InboundText,
     why: &'static str,
+    texted: Option<MaskedNumber>,
     now: Timestamp,
 ) -> sqlx::Result<()> {
     metrics::counter!("maskline_rules_total", "rule" => why).increment(1);
-    let record = Record { rule: Some(why), ..trail::inbound(Kind::Refused, text) };
+    let masked_number = texted.map(|texted| texted.number);
+    let record = Record { rule: Some(why), masked_number, ..trail::inbound(Kind::Refused, text) };
     audit::record(conn, &[record], now).await
 }

@@ -148,7 +148,9 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 async fn metrics(State(app): State<App>) -> String {
     let now = app.clock.now();
     let states = async { backlog::states(&mut *app.db.acquire().await?).await };
-    if let Ok(Ok(backlog)) = tokio::time::timeout(GLANCE, states).await {
+    let states = tokio::time::timeout(GLANCE, states).await;
+    metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(states, Ok(Ok(_))))));
+    if let Ok(Ok(backlog)) = states {
         for state in ["queued", "sending", "unknown"] {
             let found = backlog.iter().find(|(name, ..)| name == state);
             let count = found.map_or(0, |(_, count, _)| *count);

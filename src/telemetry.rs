@@ -23,7 +23,7 @@ pub fn log() {
     let lines = if std::io::stderr().is_terminal() {
         lines.with_target(false).compact().boxed()
     } else {
-        lines.json().flatten_event(true).boxed()
+        lines.json().flatten_event(true).with_span_list(false).boxed()
     };
     // A second start, as in tests, keeps the first.
     tracing_subscriber::registry().with(lines.with_filter(ours)).with(level).try_init().ok();
@@ -47,6 +47,10 @@ fn describe() {
     describe_counter!("maskline_rules_total", "Texts handled, by the rule that fired");
     describe_counter!("maskline_sends_total", "Requests to the carrier, by outcome");
     describe_counter!("maskline_receipts_total", "Delivery receipts, by what they changed");
+    describe_gauge!(
+        "maskline_database_up",
+        "1 while the database answers; the outbox is only then looked at"
+    );
     describe_gauge!("maskline_outbox_texts", "Texts in the outbox, by state");
     describe_gauge!(
         "maskline_outbox_oldest_seconds",

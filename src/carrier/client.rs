@@ -79,7 +79,7 @@ pub enum AccountError {
     #[error("Flowroute answered with status {0}: check MASKLINE_FLOWROUTE_URL, or try again later")]
     Status(u16),
     /// Nothing answered.
-    #[error("Flowroute cannot be reached: {0}")]
+    #[error("nothing answers: {0}")]
     Unreachable(String),
 }
 

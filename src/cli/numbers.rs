@@ -7,9 +7,10 @@ use clap::{Subcommand, ValueEnum};
 use super::Done;
 use crate::{
     clock::Clock,
-    config,
+    config, database,
     phone::PhoneNumber,
     pool::{self, Listed},
+    serve::StartError,
 };
 
 /// Looks after the pool of masked numbers.
@@ -46,6 +47,10 @@ pub enum Format {
 /// When the settings or the database cannot be used.
 pub async fn run(config: Option<&Path>, command: Numbers) -> Done {
     let db = super::connect(&config::database_url(config)?).await?;
+    match database::pending_migrations(&db).await? {
+        0 => {}
+        missing => return Err(StartError::NotMigrated(missing).into()),
+    }
     match command {
         Numbers::Add { numbers } => {
             let mut tx = db.begin().await?;

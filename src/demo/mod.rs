@@ -57,8 +57,8 @@ pub struct Options {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// The port of the page; any free one unless given.
-    #[arg(long, default_value_t = 0)]
-    port: u16,
+    #[arg(long)]
+    port: Option<u16>,
 }
 
 /// Runs the demo until Ctrl-C, and clears up.
@@ -131,7 +131,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
     let service = Service::start(db.clone(), settings, public, private).await?;
     point_at(&simulator, &public_url, &secrets).await?;
 
-    let listener = local(options.port).await?;
+    let listener = local(options.port.unwrap_or(0)).await?;
     let address = format!("http://{}/", listener.local_addr()?);
     let closing = CancellationToken::new();
     let watched = page::Watched {
@@ -163,7 +163,7 @@ async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
     }
     admin.close().await;
     let db = database::connect(&postgres.url(DATABASE).into()).await?;
-    database::apply_migrations(&db).await?;
+    database::MIGRATIONS.run(&db).await?;
     let mut conn = db.acquire().await?;
     for number in masked() {
         pool::add(&mut conn, &number, Clock::System.now()).await?;
@@ -223,7 +223,8 @@ fn open(address: &str) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    if quiet.is_err() {
-        tracing::debug!("no browser could be opened");
+    if let Ok(mut child) = quiet {
+        // Waited for, so that nothing of it is left in the table of processes.
+        std::thread::spawn(move || child.wait());
     }
 }

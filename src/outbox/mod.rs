@@ -5,6 +5,7 @@
 //! masked number: its texts leave one at a time, in the order in which they were committed.
 
 pub mod backlog;
+mod dropped;
 pub mod limit;
 mod queue;
 pub mod receipts;
@@ -14,10 +15,8 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-use crate::{
-    audit::{self, Kind, Record},
-    ids::{ConversationId, MaskedNumberId, PersonId, TextId},
-};
+pub use self::dropped::drop_queued;
+use crate::ids::{ConversationId, MaskedNumberId, PersonId, TextId};
 
 /// The longest wait between two tries, whatever the carrier asks for.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
@@ -86,31 +85,4 @@ pub async fn promise(
 
 fn kind(promise: &Promise) -> &'static str {
     if promise.answer.is_some() { "answer" } else { "relay" }
-}
-
-/// Drops what is queued for somebody who has just opted out.
-///
-/// What is being sent this moment can no longer be held back.
-pub async fn drop_queued(
-    conn: &mut PgConnection,
-    person: PersonId,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let dropped = sqlx::query_as!(
-        queue::Left,
-        "with dropped as (
-             delete from outbox
-             where recipient_id = $1 and state = 'queued'
-             returning id, conversation_id, recipient_id, masked_number_id
-         )
-         select d.id, d.conversation_id, d.recipient_id, m.number as masked_number
-         from dropped d
-         join masked_number m on m.id = d.masked_number_id",
-        person as _,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let records: Vec<Record> =
-        dropped.into_iter().map(|left| left.record(Kind::Dropped, Some("opted_out"))).collect();
-    audit::record(conn, &records, now).await
 }

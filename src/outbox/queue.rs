@@ -103,31 +103,6 @@ pub(super) async fn claim(
         .collect()
 }
 
-/// Drops what waits for somebody who opted out, however that came about.
-pub(super) async fn drop_suppressed(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
-    let dropped = sqlx::query_as!(
-        Left,
-        "with due as (
-             select o.id
-             from outbox o
-             join suppression s on s.person_id = o.recipient_id
-             where o.state = 'queued' and not o.despite_optout
-             for update of o skip locked
-         ), dropped as (
-             delete from outbox o
-             using due
-             where o.id = due.id
-             returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id
-         )
-         select d.id, d.conversation_id, d.recipient_id, m.number as masked_number
-         from dropped d
-         join masked_number m on m.id = d.masked_number_id"
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    record_all(conn, dropped, Kind::Dropped, "opted_out", now).await
-}
-
 /// Marks as unknown what was being sent when its lease ended: the worker died, and nobody knows
 /// whether the carrier has it. Never simply sent again. Returns how many.
 pub(super) async fn abandon_expired(
@@ -157,7 +132,7 @@ pub(super) async fn abandon_expired(
     Ok(count)
 }
 
-async fn record_all(
+pub(super) async fn record_all(
     conn: &mut PgConnection,
     left: Vec<Left>,
     kind: Kind,
@@ -239,8 +214,8 @@ async fn take(
     .await
 }
 
-/// Puts a text back, to be tried again at `due_at`, also one given up as unknown meanwhile: now it
-/// is known that the carrier does not have it. Its place in its lane stays.
+/// Puts a text back, to be tried again at `due_at`. Its place in its lane stays. One given up as
+/// unknown meanwhile is left: what was behind it in its lane may be gone already.
 pub(super) async fn postpone(
     conn: &mut PgConnection,
     claim: &Claim,
@@ -249,7 +224,7 @@ pub(super) async fn postpone(
     sqlx::query!(
         "update outbox
          set state = 'queued', due_at = $3, leased_until = null
-         where id = $1 and attempt = $2 and state <> 'queued'",
+         where id = $1 and attempt = $2 and state = 'sending'",
         claim.id as _,
         claim.attempt,
         due_at.to_sqlx() as _,

@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::{ids::MaskedNumberId, phone::PhoneNumber};
+use crate::{clock::SqlTimestamp, ids::MaskedNumberId, phone::PhoneNumber};
 
 /// A number of the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Listed>> {
     )
     .fetch_all(conn)
     .await?;
-    let listed = |number, added_at: crate::clock::SqlTimestamp, open| Listed {
+    let listed = |number, added_at: SqlTimestamp, open| Listed {
         number,
         added_at: added_at.to_jiff(),
         open_conversations: open,

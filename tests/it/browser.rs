@@ -5,11 +5,11 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::print_stderr,
-    reason = "what is there to test with stands in the environment; what is left out is said"
+    reason = "what is there to test with stands in the environment"
 )]
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -44,6 +44,12 @@ impl Drop for Browser {
     }
 }
 
+/// Says something past the test runner, which swallows what a test prints when it passes.
+fn say(line: &str) {
+    let mut past_the_runner = std::io::stderr();
+    writeln!(past_the_runner, "{line}").unwrap();
+}
+
 fn required() -> bool {
     std::env::var("BROWSER_TESTS").is_ok_and(|wish| wish == "required")
 }
@@ -59,12 +65,16 @@ impl Browser {
         let missing = ["chromium", "chromedriver"].into_iter().find(|program| !on_path(program));
         if let Some(missing) = missing {
             assert!(!required(), "{missing} is required and not installed");
-            eprintln!("LEFT OUT: the browser tests need {missing}, which is not installed");
+            say(&format!("LEFT OUT: the browser tests need {missing}, which is not installed"));
             return None;
         }
         let profile = std::env::temp_dir().join(format!("mb-{:08x}", rand::random::<u32>()));
+        std::fs::create_dir(&profile).unwrap();
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
+            // What a browser leaves behind goes with its profile.
+            .env("TMPDIR", &profile)
+            .env("HOME", &profile)
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()
@@ -126,7 +136,7 @@ fn axe() -> Option<String> {
         return Some(std::fs::read_to_string(path).unwrap());
     }
     assert!(!required(), "AXE must name axe-core's script");
-    eprintln!("LEFT OUT: the accessibility check needs AXE=…/axe.min.js");
+    say("LEFT OUT: the accessibility check needs AXE=…/axe.min.js");
     None
 }
 
@@ -155,6 +165,19 @@ fn capabilities(profile: &Path) -> Capabilities {
 }
 
 #[tokio::test]
+async fn without_a_browser_it_is_said_that_these_tests_are_left_out() {
+    let again = Command::new(std::env::current_exe().unwrap())
+        .arg("browser::a_number_that_leaks_turns_the_line_red")
+        .env("PATH", "/nowhere")
+        .env_remove("BROWSER_TESTS")
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.success() && said.contains("LEFT OUT"), "{said}");
+}
+
+#[tokio::test]
 async fn a_whole_conversation_in_the_page() {
     let Some(browser) = Browser::start().await else { return };
     let demo = Demo::start(&[]).await;
@@ -167,6 +190,7 @@ async fn a_whole_conversation_in_the_page() {
     browser.click("scene-talk").await;
     browser.wait(&format!("{} [data-source=other]", at("phone-ann"))).await;
     browser.ready("scene-talk").await;
+    picture(&browser).await;
 
     let composer = browser.page.find(Locator::Css(&at("composer-ben"))).await.unwrap();
     composer.send_keys("See you at 6 “sharp”").await.unwrap();
@@ -186,7 +210,6 @@ async fn a_whole_conversation_in_the_page() {
     let privacy = browser.page.find(Locator::Css(&at("privacy-line"))).await.unwrap();
     assert_eq!(privacy.attr("data-exposed").await.unwrap().as_deref(), Some("false"));
     browser.check_accessibility("a conversation").await;
-    picture(&browser).await;
 
     browser.click("scene-end").await;
     browser.ready("scene-start").await;
@@ -204,7 +227,10 @@ async fn a_whole_conversation_in_the_page() {
 /// Takes the README's picture, where one is asked for.
 async fn picture(browser: &Browser) {
     let Ok(file) = std::env::var("PICTURE") else { return };
-    browser.run("window.scrollTo(0, 0); document.activeElement.blur()").await;
+    devtools(browser, "Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
+    let still = "const done = arguments[0]; window.scrollTo(0, 0); document.activeElement.blur();
+        Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => done())";
+    browser.page.execute_async(still, vec![]).await.unwrap();
     let png = browser.page.screenshot().await.unwrap();
     std::fs::write(file, png).unwrap();
 }

@@ -398,7 +398,7 @@ async fn check_tries_the_keys_and_is_content_when_all_is_right() {
     let place = settings.iter().position(|(name, _)| *name == "MASKLINE_FLOWROUTE_URL").unwrap();
     settings[place].1 = "http://127.0.0.1:1";
     let said = run("check", &settings).await;
-    assert!(said.out.contains("Flowroute cannot be reached"), "{}", said.out);
+    assert!(said.out.contains("WRONG  Flowroute: nothing answers"), "{}", said.out);
 }
 
 #[tokio::test]

@@ -232,7 +232,9 @@ function drawState(name, bubble, text) {
   bubble.shown = shown;
   bubble.node.dataset.state = text.state ?? "";
   bubble.node.dataset.source = text.direction === "out" ? "self" : text.source === "relay" ? "other" : "service";
-  bubble.who.textContent = { self: `${name}: `, other: "Received: ", service: `${snapshot.brand}: ` }[bubble.node.dataset.source];
+  // What no table of Maskline's knows, the carrier itself has written.
+  const service = text.source === null ? "Flowroute: " : `${snapshot.brand}: `;
+  bubble.who.textContent = { self: `${name}: `, other: "Received: ", service }[bubble.node.dataset.source];
   if (text.direction !== "out" || text.state === null) return;
   const words = STATES[text.state] ?? text.state;
   bubble.state.replaceChildren(icon(STATES[text.state] ? text.state : "unknown"), text.note ? `${words}: ${text.note}` : words);
@@ -385,7 +387,7 @@ function findExposure() {
 
 function drawPrivacy() {
   const { checked, found } = findExposure();
-  const texts = checked === 1 ? "1 text checked" : `${checked} texts checked`;
+  const texts = checked === 0 ? "nothing texted yet" : checked === 1 ? "1 text checked" : `${checked} texts checked`;
   const node = $("privacy");
   say(node.lastElementChild, found ?? `Neither phone has seen the other’s real number · ${texts}`);
   if (node.dataset.exposed === String(Boolean(found))) return;
