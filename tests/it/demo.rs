@@ -52,6 +52,12 @@ impl Demo {
 
     /// Reads the page's stream until a snapshot is as wished.
     pub async fn until(&self, wish: impl Fn(&Value) -> bool) -> Value {
+        self.first("snapshot", wish).await
+    }
+
+    /// Reads the page's stream until an event of this name is as wished.
+    async fn first(&self, name: &str, wish: impl Fn(&Value) -> bool) -> Value {
+        let head = format!("event: {name}\ndata: ");
         let mut stream = self.http.get(format!("{}events", self.address)).send().await.unwrap();
         let mut text = String::new();
         let read = async {
@@ -60,7 +66,7 @@ impl Demo {
                 text.push_str(&String::from_utf8_lossy(&chunk));
                 while let Some(end) = text.find("\n\n") {
                     let event: String = text.drain(..end + 2).collect();
-                    let snapshot = event.strip_prefix("event: snapshot\ndata: ");
+                    let snapshot = event.strip_prefix(&head);
                     let snapshot =
                         snapshot.map(|json| serde_json::from_str::<Value>(json).unwrap());
                     if let Some(snapshot) = snapshot.filter(&wish) {
@@ -167,4 +173,36 @@ async fn a_kept_folder_goes_on_after_a_crash() {
     assert_eq!(conversation(&after), conversation(&before));
     assert_eq!(demo.end("-TERM").await, Some(0));
     std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_replayed_webhook_changes_nothing_and_faults_can_be_set() {
+    let demo = Demo::start(&[]).await;
+    demo.text(ANN, "START").await;
+    demo.until(|now| now["phones"][0]["conversation"]["code"].is_string()).await;
+    let exchange = demo.first("exchange", |one| one["direction"] == "webhook").await;
+    let id = &exchange["id"];
+    assert!(exchange["url"].as_str().unwrap().contains("/api/message/"), "{exchange}");
+    assert_eq!(exchange["shown"], "/api/message/…");
+    assert!(!exchange["request"].to_string().contains("/api/message/0"), "{exchange}");
+    let replay = demo.http.post(format!("{}exchanges/{id}/replay", demo.address));
+    let replayed: Value = replay.send().await.unwrap().json().await.unwrap();
+    assert_eq!(replayed["status"], 200);
+
+    let put = async |faults: Value| {
+        let put = demo.http.put(format!("{}faults", demo.address)).json(&faults);
+        put.send().await.unwrap().status().as_u16()
+    };
+    let mut faults = demo.state().await["faults"].clone();
+    faults["refuse"] = json!(1.0);
+    assert_eq!(put(faults.clone()).await, 200);
+    demo.text(ANN, "HELP").await;
+    demo.first("exchange", |one| one["direction"] == "call" && one["status"] == 422).await;
+    faults["refuse"] = json!(2.0);
+    assert_eq!(put(faults).await, 422);
+    let reset = demo.http.post(format!("{}faults/reset", demo.address)).send().await.unwrap();
+    assert_eq!(reset.status(), 200);
+    let state = demo.state().await;
+    assert_eq!(state["faults"]["refuse"], 0.0);
+    assert_eq!(bodies(&state, 0, "in").len(), 1, "one START, one answer, however often it comes");
 }
