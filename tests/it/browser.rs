@@ -154,6 +154,7 @@ fn capabilities(profile: &Path) -> Capabilities {
         "--disable-component-update",
         "--disable-sync",
         "--disable-dev-shm-usage",
+        "--hide-scrollbars",
         "--window-size=1280,1000",
         &format!("--user-data-dir={}", profile.display()),
     ];
@@ -227,7 +228,6 @@ async fn a_whole_conversation_in_the_page() {
 /// Takes the README's picture, where one is asked for.
 async fn picture(browser: &Browser) {
     let Ok(file) = std::env::var("PICTURE") else { return };
-    devtools(browser, "Emulation.setScrollbarsHidden", json!({"hidden": true})).await;
     let still = "const done = arguments[0]; window.scrollTo(0, 0); document.activeElement.blur();
         Promise.allSettled(document.getAnimations().map(a => a.finished)).then(() => done())";
     browser.page.execute_async(still, vec![]).await.unwrap();
@@ -269,6 +269,33 @@ async fn the_page_fits_a_phone_and_works_in_the_dark() {
         true
     );
     browser.check_accessibility("a dark page").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_page_works_without_a_mouse() {
+    const TAB: &str = "\u{E004}";
+    const ENTER: &str = "\u{E007}";
+    let Some(browser) = Browser::start().await else { return };
+    let demo = Demo::start(&[]).await;
+    browser.page.goto(&demo.address).await.unwrap();
+    browser.ready("scene-start").await;
+    let focused = async || browser.page.active_element().await.unwrap();
+    let reach = async |wanted: &str| {
+        for _ in 0..60 {
+            focused().await.send_keys(TAB).await.unwrap();
+            if focused().await.attr("data-testid").await.unwrap().as_deref() == Some(wanted) {
+                return;
+            }
+        }
+        panic!("{wanted} cannot be reached by keyboard");
+    };
+    reach("scene-start").await;
+    focused().await.send_keys(ENTER).await.unwrap();
+    browser.ready("scene-join").await;
+    reach("composer-ben").await;
+    focused().await.send_keys(&format!("hello?{ENTER}")).await.unwrap();
+    browser.wait(&format!("{} [data-direction=in]", at("phone-ben"))).await;
     browser.close().await;
 }
 
