@@ -11,7 +11,7 @@ use maskline::{
 };
 use sqlx::{Connection, PgConnection};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
@@ -164,6 +164,11 @@ async fn a_database_that_hears_nothing_does_not_keep_the_process_from_ending() {
 async fn half_a_request_is_cut_off_and_does_not_keep_the_process_from_draining() {
     let test = TestApp::start().await;
     let service = service(&test).await;
+    let mut caller = TcpStream::connect(service.public).await.unwrap();
+    caller.write_all(b"POST /api/message/x HTTP/1.1\r\nHost: a\r\n").await.unwrap();
+    let mut rest = Vec::new();
+    let closed = timeout(Duration::from_secs(20), caller.read_to_end(&mut rest)).await;
+    closed.expect("the caller is cut off").ok();
     let mut caller = TcpStream::connect(service.public).await.unwrap();
     caller.write_all(b"POST /api/message/x HTTP/1.1\r\nHost: a\r\n").await.unwrap();
     let drained = timeout(Duration::from_secs(20), service.drain()).await;
