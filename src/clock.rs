@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx;
 
 /// A time as PostgreSQL stores it (`timestamptz`, microseconds).
 pub type SqlTimestamp = jiff_sqlx::Timestamp;
@@ -27,6 +28,17 @@ impl Clock {
             Self::Manual(clock) => clock.0.load(Ordering::SeqCst),
         };
         Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The time that stands in for the database's own, if it does not count here.
+    ///
+    /// What several processes must agree on goes by the database's clock, asked for in a statement
+    /// that is sent anyway: `coalesce($1, clock_timestamp())`. A clock that stands still is for all.
+    pub fn instead(&self) -> Option<SqlTimestamp> {
+        match self {
+            Self::System => None,
+            Self::Manual(_) => Some(self.now().to_sqlx()),
+        }
     }
 }
 

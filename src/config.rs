@@ -9,6 +9,7 @@ mod sources;
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use url::Url;
 
@@ -45,6 +46,47 @@ pub struct Settings {
     pub allow_superuser: bool,
     /// How Maskline's own texts introduce themselves.
     pub brand: Brand,
+    /// How long things last.
+    pub times: Times,
+    /// How masked numbers are chosen.
+    pub pool: PoolSettings,
+    /// After how many failed codes within an hour, from all people together, staff are called.
+    pub code_failures_alarm: u32,
+}
+
+/// How long things last. A conversation copies its own when it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// How long a code lets the second person in.
+    pub code_lifetime: SignedDuration,
+    /// After how long a silence an active conversation ends.
+    pub silence: SignedDuration,
+    /// How long a conversation lasts at most.
+    pub longest: SignedDuration,
+    /// How long after its end a conversation can be opened again; zero: not at all.
+    pub reopen_within: SignedDuration,
+}
+
+/// How masked numbers are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// Whether a pair meets on its number again.
+    pub choice: NumberChoice,
+    /// How many people in open conversations one number carries.
+    pub capacity: u32,
+    /// How long a number is not chosen for a person after a conversation of theirs ended on it.
+    pub cool_off: SignedDuration,
+    /// How long a person who met somebody on a number meets nobody else on it; zero: no rule.
+    pub keep_apart: SignedDuration,
+}
+
+/// Whether a pair that met before meets on its number again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberChoice {
+    /// On the same number, where that is free.
+    Sticky,
+    /// Never on a number on which the two have met.
+    Fresh,
 }
 
 /// Flowroute's API and the keys to it.
@@ -123,6 +165,9 @@ impl Settings {
         let master_key = from.optional("MASKLINE_MASTER_KEY", parse::master_key);
         let allow_superuser = from.or("MASKLINE_ALLOW_SUPERUSER", "false", parse::truth);
         let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
+        let times = Times::from(&mut from);
+        let pool = PoolSettings::from(&mut from);
+        let code_failures_alarm = from.or("MASKLINE_CODE_FAILURES_ALARM", "100", parse::count);
         let problems = from.problems();
 
         let settings = (|| {
@@ -144,12 +189,45 @@ impl Settings {
                 master_key,
                 allow_superuser: allow_superuser?,
                 brand: brand?,
+                times: times?,
+                pool: pool?,
+                code_failures_alarm: code_failures_alarm?,
             })
         })();
         match settings {
             Some(settings) if problems.is_empty() => Ok(settings),
             _ => Err(ConfigError(problems)),
         }
+    }
+}
+
+impl Times {
+    fn from(from: &mut Sources) -> Option<Self> {
+        let code_lifetime = from.or("MASKLINE_CODE_LIFETIME", "24h", parse::span(1, 168));
+        let silence = from.or("MASKLINE_SILENCE", "72h", parse::span(2, 8784));
+        let longest = from.or("MASKLINE_LONGEST", "30d", parse::span(2, 87_840));
+        let reopen_within = from.or("MASKLINE_REOPEN_WITHIN", "24h", parse::span(0, 720));
+        Some(Self {
+            code_lifetime: code_lifetime?,
+            silence: silence?,
+            longest: longest?,
+            reopen_within: reopen_within?,
+        })
+    }
+}
+
+impl PoolSettings {
+    fn from(from: &mut Sources) -> Option<Self> {
+        let choice = from.or("MASKLINE_NUMBER_CHOICE", "sticky", parse::number_choice);
+        let capacity = from.or("MASKLINE_NUMBER_CAPACITY", "1000", parse::count);
+        let cool_off = from.or("MASKLINE_COOL_OFF", "1h", parse::span(0, 720));
+        let keep_apart = from.or("MASKLINE_KEEP_APART", "0d", parse::span(0, 8784));
+        Some(Self {
+            choice: choice?,
+            capacity: capacity?,
+            cool_off: cool_off?,
+            keep_apart: keep_apart?,
+        })
     }
 }
 

@@ -70,6 +70,14 @@ id! {
     /// A record of the audit trail.
     RecordId
 }
+id! {
+    /// A task for staff.
+    TaskId
+}
+id! {
+    /// An entry of the ledger of consent.
+    ConsentEventId
+}
 
 #[expect(clippy::disallowed_methods, reason = "the one place where ids are made")]
 fn fresh() -> Uuid {

@@ -6,6 +6,9 @@
 // The door: who speaks, and what are the words?
 pub mod inbound;
 
+// The clock: what happens when nobody texts.
+pub mod sweeper;
+
 // The hall: parse, load, decide, write.
 pub mod dispatch;
 
@@ -15,9 +18,6 @@ pub mod command;
 // Judgement: what a text does to a conversation.
 pub mod conversation;
 
-// Who may be texted.
-pub mod consent;
-
 // The pool of masked numbers.
 pub mod pool;
 
@@ -26,6 +26,9 @@ pub mod people;
 
 // Promises: texts that are committed but not yet accepted by the carrier.
 pub mod outbox;
+
+// Who may be texted.
+pub mod consent;
 
 // The way out: Flowroute's API.
 pub mod carrier;
@@ -48,5 +51,6 @@ pub mod http;
 pub mod ids;
 pub mod phone;
 pub mod segments;
+pub mod tasks;
 pub mod telemetry;
 pub mod texts;

@@ -4,13 +4,14 @@ use std::{net::SocketAddr, str::FromStr, sync::Arc};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ipnet::IpNet;
+use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::PgConnectOptions;
 use subtle::{Choice, ConstantTimeEq};
 use url::{Host, Url};
 
-use super::MasterKey;
+use super::{MasterKey, NumberChoice};
 use crate::texts::Brand;
 
 /// One or two secrets, any of which opens the webhook; the first is given to the carrier.
@@ -160,6 +161,41 @@ pub(super) fn rate(value: &str) -> Result<u32, String> {
     match value.parse() {
         Ok(rate @ 1..=10_000) => Ok(rate),
         _ => Err("must be a whole number from 1 to 10000".into()),
+    }
+}
+
+pub(super) fn count(value: &str) -> Result<u32, String> {
+    match value.parse() {
+        Ok(count @ 1..=1_000_000) => Ok(count),
+        _ => Err("must be a whole number from 1 to 1000000".into()),
+    }
+}
+
+/// A time span from `least` to `most` hours, such as 90m, 24h or 7d.
+pub(super) fn span(least: i64, most: i64) -> impl Fn(&str) -> Result<SignedDuration, String> {
+    move |value| {
+        let minutes = |count: i64| match value.as_bytes().last() {
+            Some(b'm') => Some(count),
+            Some(b'h') => count.checked_mul(60),
+            Some(b'd') => count.checked_mul(24 * 60),
+            _ => None,
+        };
+        let count = value.get(..value.len() - 1).and_then(|count| count.parse().ok());
+        count
+            .and_then(minutes)
+            .filter(|minutes| (least * 60..=most * 60).contains(minutes))
+            .map(SignedDuration::from_mins)
+            .ok_or_else(|| {
+                format!("must be a time span from {least}h to {most}h, such as 90m, 24h or 7d")
+            })
+    }
+}
+
+pub(super) fn number_choice(value: &str) -> Result<NumberChoice, String> {
+    match value {
+        "sticky" => Ok(NumberChoice::Sticky),
+        "fresh" => Ok(NumberChoice::Fresh),
+        _ => Err("must be sticky or fresh".into()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Every name that may be set. What is not here and begins with `MASKLINE_` is a mistake.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 24] = [
     "DATABASE_URL",
     "MASKLINE_LISTEN",
     "MASKLINE_ADMIN_LISTEN",
@@ -19,6 +19,15 @@ const NAMES: [&str; 15] = [
     "MASKLINE_MASTER_KEY",
     "MASKLINE_ALLOW_SUPERUSER",
     "MASKLINE_BRAND",
+    "MASKLINE_CODE_LIFETIME",
+    "MASKLINE_CODE_FAILURES_ALARM",
+    "MASKLINE_SILENCE",
+    "MASKLINE_LONGEST",
+    "MASKLINE_REOPEN_WITHIN",
+    "MASKLINE_NUMBER_CHOICE",
+    "MASKLINE_NUMBER_CAPACITY",
+    "MASKLINE_COOL_OFF",
+    "MASKLINE_KEEP_APART",
 ];
 
 /// The names that may also be given as `NAME_FILE`: a file that holds the value.

@@ -1,13 +1,13 @@
 //! Begin, keep the carrier's id, dispatch, commit.
 
 use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
 use sqlx::{PgConnection, PgTransaction};
 
 use crate::{
     app::App,
     audit::{self, Kind, Record},
     carrier::wire::{InboundText, Receipt},
+    clock::{Clock, SqlTimestamp},
     dispatch,
     ids::TextId,
     outbox::receipts,
@@ -18,15 +18,14 @@ use crate::{
 /// # Errors
 /// The database's. Nothing of the text is kept then, and it must be delivered again.
 pub async fn receive(app: &App, text: &InboundText) -> sqlx::Result<()> {
-    let now = app.clock.now();
     let mut tx = begin(app).await?;
-    let is_new = keep(&mut tx, &text.carrier_id, now).await?;
-    if is_new {
+    let kept_at = keep(&mut tx, &text.carrier_id, &app.clock).await?;
+    if let Some(now) = kept_at {
         dispatch::handle(app, &mut tx, text, now).await?;
     }
     tx.commit().await?;
     app.wake.notify_one();
-    count(if is_new { "text" } else { "duplicate" });
+    count(if kept_at.is_some() { "text" } else { "duplicate" });
     Ok(())
 }
 
@@ -95,17 +94,22 @@ pub(super) fn count(outcome: &'static str) {
     metrics::counter!("maskline_inbound_total", "outcome" => outcome).increment(1);
 }
 
-/// Keeps the carrier's id of a text; false when it was kept before. A second delivery that comes
-/// while the first is being handled waits here for its commit.
-async fn keep(conn: &mut PgConnection, carrier_id: &str, now: Timestamp) -> sqlx::Result<bool> {
-    let kept = sqlx::query!(
+/// Keeps the carrier's id of a text, and tells the time; none when it was kept before. A second
+/// delivery that comes while the first is being handled waits here for its commit.
+async fn keep(
+    conn: &mut PgConnection,
+    carrier_id: &str,
+    clock: &Clock,
+) -> sqlx::Result<Option<Timestamp>> {
+    let noted_at = sqlx::query_scalar!(
         "insert into carrier_message (carrier_id, direction, noted_at)
-         values ($1, 'inbound', $2)
-         on conflict (carrier_id) do nothing",
+         values ($1, 'inbound', coalesce($2, clock_timestamp()))
+         on conflict (carrier_id) do nothing
+         returning noted_at",
         carrier_id,
-        now.to_sqlx() as _,
+        clock.instead() as _,
     )
-    .execute(conn)
+    .fetch_optional(conn)
     .await?;
-    Ok(kept.rows_affected() == 1)
+    Ok(noted_at.map(SqlTimestamp::to_jiff))
 }

@@ -1,0 +1,1 @@
+//! The sweeper: what happens to conversations when nobody texts.
