@@ -33,3 +33,8 @@ create table carrier_block (
     primary key (person_id, masked_number_id)
 );
 create index carrier_block_unsettled on carrier_block (since) where not settled;
+
+-- Whoever is silenced already said so by a text: nothing else could be noted until now.
+insert into consent_event (id, at, person_id, kind, rule, channel)
+select gen_random_uuid(), since, person_id, 'revoked', rule, 'text'
+from suppression;

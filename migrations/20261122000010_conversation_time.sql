@@ -13,5 +13,7 @@ alter table conversation
     add column reopen_asked_at timestamptz,
     add column reopens uuid references conversation,
     add check ((reopen_asked_by is null) = (reopen_asked_at is null));
+-- The silence of what is open already begins now.
+update conversation set last_talk_at = now() where state = 'active';
 alter table conversation set (fillfactor = 80);
 create index conversation_next_look on conversation (next_look_at) where state <> 'ended';

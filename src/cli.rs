@@ -2,12 +2,16 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to people")]
 
+pub mod conversations;
 pub mod numbers;
+pub mod optout;
+pub mod tasks;
 
 use std::{error::Error, path::Path, process::ExitCode};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use crate::{
     carrier::Flowroute,
@@ -148,6 +152,47 @@ async fn try_carrier(settings: &Settings) -> Result<String, String> {
 /// Opens the database, with what to do when that fails.
 pub(crate) async fn connect(url: &SecretString) -> Result<PgPool, Failure> {
     database::connect_for_command(url).await.map_err(|error| away(&error))
+}
+
+/// Opens a database that has this version's schema.
+pub(crate) async fn open(config: Option<&Path>) -> Result<PgPool, Failure> {
+    open_at(&config::database_url(config)?).await
+}
+
+/// The same, where this is its address.
+pub(crate) async fn open_at(url: &SecretString) -> Result<PgPool, Failure> {
+    let db = connect(url).await?;
+    match database::pending_migrations(&db).await? {
+        0 => Ok(db),
+        missing => Err(StartError::NotMigrated(missing).into()),
+    }
+}
+
+/// The database's time, which all processes share.
+pub(crate) async fn now(conn: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    let now = sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(conn).await?;
+    Ok(now.to_jiff())
+}
+
+/// What stands for a person or a conversation in a table: the end of its id. The beginning of an id
+/// is a time, and the same for all that were made within a minute.
+pub(crate) fn pseudonym(id: impl std::fmt::Display) -> String {
+    let id = id.to_string();
+    id[id.len().saturating_sub(8)..].to_owned()
+}
+
+/// A time in a table.
+pub(crate) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Words that are kept for years and shown in a table.
+pub(crate) fn words(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > 500 || text.contains(char::is_control) {
+        return Err("must be one line of 1 to 500 characters".into());
+    }
+    Ok(text.to_owned())
 }
 
 fn away(error: &sqlx::Error) -> Failure {

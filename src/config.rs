@@ -5,6 +5,7 @@
 
 mod parse;
 mod sources;
+mod terms;
 
 use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
 
@@ -13,8 +14,11 @@ use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use url::Url;
 
-pub use self::parse::WebhookSecrets;
 use self::sources::Sources;
+pub use self::{
+    parse::WebhookSecrets,
+    terms::{NumberChoice, PoolSettings, Times},
+};
 use crate::texts::Brand;
 
 /// Every setting, read and checked.
@@ -24,7 +28,7 @@ pub struct Settings {
     pub database_url: SecretString,
     /// The public listener: the carrier's webhooks and nothing else.
     pub listen: SocketAddr,
-    /// The private listener: health, metrics, the API, the console.
+    /// The private listener: health and metrics.
     pub admin_listen: SocketAddr,
     /// How Flowroute reaches the public listener.
     pub public_url: Url,
@@ -52,41 +56,6 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// After how many failed codes within an hour, from all people together, staff are called.
     pub code_failures_alarm: u32,
-}
-
-/// How long things last. A conversation copies its own when it is opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Times {
-    /// How long a code lets the second person in.
-    pub code_lifetime: SignedDuration,
-    /// After how long a silence an active conversation ends.
-    pub silence: SignedDuration,
-    /// How long a conversation lasts at most.
-    pub longest: SignedDuration,
-    /// How long after its end a conversation can be opened again; zero: not at all.
-    pub reopen_within: SignedDuration,
-}
-
-/// How masked numbers are chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolSettings {
-    /// Whether a pair meets on its number again.
-    pub choice: NumberChoice,
-    /// How many people in open conversations one number carries.
-    pub capacity: u32,
-    /// How long a number is not chosen for a person after a conversation of theirs ended on it.
-    pub cool_off: SignedDuration,
-    /// How long a person who met somebody on a number meets nobody else on it; zero: no rule.
-    pub keep_apart: SignedDuration,
-}
-
-/// Whether a pair that met before meets on its number again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NumberChoice {
-    /// On the same number, where that is free.
-    Sticky,
-    /// Never on a number on which the two have met.
-    Fresh,
 }
 
 /// Flowroute's API and the keys to it.
@@ -156,10 +125,7 @@ impl Settings {
         let webhook_secrets = from.required("MASKLINE_WEBHOOK_SECRETS", parse::webhook_secrets);
         let webhook_allow = from.optional("MASKLINE_WEBHOOK_ALLOW", parse::networks);
         let trusted_proxies = from.optional("MASKLINE_TRUSTED_PROXIES", parse::networks);
-        let access_key = from.required("FLOWROUTE_ACCESS_KEY", parse::secret);
-        let secret_key = from.required("FLOWROUTE_SECRET_KEY", parse::secret);
-        let carrier =
-            from.or("MASKLINE_FLOWROUTE_URL", "https://api.flowroute.com", parse::carrier_url);
+        let flowroute = FlowrouteSettings::from(&mut from);
         let sms_per_second = from.or("MASKLINE_SMS_PER_SECOND", "5", parse::rate);
         let mms_per_second = from.or("MASKLINE_MMS_PER_SECOND", "1", parse::rate);
         let master_key = from.optional("MASKLINE_MASTER_KEY", parse::master_key);
@@ -179,11 +145,7 @@ impl Settings {
                 webhook_secrets: webhook_secrets?,
                 webhook_allow: webhook_allow.unwrap_or_default(),
                 trusted_proxies: trusted_proxies.unwrap_or_default(),
-                flowroute: FlowrouteSettings {
-                    url: carrier?,
-                    access_key: access_key?,
-                    secret_key: secret_key?,
-                },
+                flowroute: flowroute?,
                 sms_per_second: sms_per_second?,
                 mms_per_second: mms_per_second?,
                 master_key,
@@ -201,33 +163,13 @@ impl Settings {
     }
 }
 
-impl Times {
+impl FlowrouteSettings {
     fn from(from: &mut Sources) -> Option<Self> {
-        let code_lifetime = from.or("MASKLINE_CODE_LIFETIME", "24h", parse::span(1, 168));
-        let silence = from.or("MASKLINE_SILENCE", "72h", parse::span(2, 8784));
-        let longest = from.or("MASKLINE_LONGEST", "30d", parse::span(2, 87_840));
-        let reopen_within = from.or("MASKLINE_REOPEN_WITHIN", "24h", parse::span(0, 720));
-        Some(Self {
-            code_lifetime: code_lifetime?,
-            silence: silence?,
-            longest: longest?,
-            reopen_within: reopen_within?,
-        })
-    }
-}
-
-impl PoolSettings {
-    fn from(from: &mut Sources) -> Option<Self> {
-        let choice = from.or("MASKLINE_NUMBER_CHOICE", "sticky", parse::number_choice);
-        let capacity = from.or("MASKLINE_NUMBER_CAPACITY", "1000", parse::count);
-        let cool_off = from.or("MASKLINE_COOL_OFF", "1h", parse::span(0, 720));
-        let keep_apart = from.or("MASKLINE_KEEP_APART", "0d", parse::span(0, 8784));
-        Some(Self {
-            choice: choice?,
-            capacity: capacity?,
-            cool_off: cool_off?,
-            keep_apart: keep_apart?,
-        })
+        let access_key = from.required("FLOWROUTE_ACCESS_KEY", parse::secret);
+        let secret_key = from.required("FLOWROUTE_SECRET_KEY", parse::secret);
+        let url =
+            from.or("MASKLINE_FLOWROUTE_URL", "https://api.flowroute.com", parse::carrier_url);
+        Some(Self { url: url?, access_key: access_key?, secret_key: secret_key? })
     }
 }
 
@@ -236,11 +178,61 @@ impl PoolSettings {
 /// # Errors
 /// When it is missing or malformed, or anything that is set is no setting.
 pub fn database_url(file: Option<&Path>) -> Result<SecretString, ConfigError> {
+    database_url_and(file, |_| Some(())).map(|(url, ())| url)
+}
+
+/// Reads `DATABASE_URL` and how masked numbers are chosen.
+///
+/// # Errors
+/// When one of these is missing or malformed, or anything that is set is no setting.
+pub fn database_url_and_pool(
+    file: Option<&Path>,
+) -> Result<(SecretString, PoolSettings), ConfigError> {
+    database_url_and(file, PoolSettings::from)
+}
+
+/// Reads `DATABASE_URL` and what leads to the carrier's account.
+///
+/// # Errors
+/// When one of these is missing or malformed, or anything that is set is no setting.
+pub fn database_url_and_flowroute(
+    file: Option<&Path>,
+) -> Result<(SecretString, FlowrouteSettings), ConfigError> {
+    database_url_and(file, FlowrouteSettings::from)
+}
+
+fn database_url_and<T>(
+    file: Option<&Path>,
+    more: impl FnOnce(&mut Sources) -> Option<T>,
+) -> Result<(SecretString, T), ConfigError> {
     let mut from = Sources::collect(file);
     let url = from.required("DATABASE_URL", parse::database_url);
+    let more = more(&mut from);
     let problems = from.problems();
-    match url {
-        Some(url) if problems.is_empty() => Ok(url),
+    match (url, more) {
+        (Some(url), Some(more)) if problems.is_empty() => Ok((url, more)),
+        _ => Err(ConfigError(problems)),
+    }
+}
+
+/// Reads after how long a silence a conversation ends, such as 72h or 7d.
+///
+/// # Errors
+/// What it must be, in words that follow the setting's name.
+pub fn silence(value: &str) -> Result<SignedDuration, String> {
+    parse::span(2, 8784)(value)
+}
+
+/// Reads `MASKLINE_BRAND` alone, for the commands that text somebody.
+///
+/// # Errors
+/// When it is malformed, or anything that is set is no setting.
+pub fn brand(file: Option<&Path>) -> Result<Brand, ConfigError> {
+    let mut from = Sources::collect(file);
+    let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
+    let problems = from.problems();
+    match brand {
+        Some(brand) if problems.is_empty() => Ok(brand),
         _ => Err(ConfigError(problems)),
     }
 }

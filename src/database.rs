@@ -2,12 +2,15 @@
 
 use std::{sync::LazyLock, time::Duration};
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     Connection, PgConnection, PgPool,
     migrate::{Migrate, MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+
+use crate::clock::Clock;
 
 /// The schema, as it stands in `migrations/`. Newer migrations in a database are none of its
 /// business: they only add, and this version runs on them too.
@@ -67,6 +70,20 @@ pub async fn connect_for_command(url: &SecretString) -> sqlx::Result<PgPool> {
     // The pool would say no more than that it waited for too long.
     PgConnection::connect_with(&options).await?.close().await?;
     PgPoolOptions::new().max_connections(2).acquire_timeout(ACQUIRE).connect_with(options).await
+}
+
+/// The database's time, by which all processes go; or that of a clock that stands in for it.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn time(conn: &mut PgConnection, clock: &Clock) -> sqlx::Result<Timestamp> {
+    let now = sqlx::query_scalar!(
+        r#"select coalesce($1, clock_timestamp()) as "now!""#,
+        clock.instead() as _,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(now.to_jiff())
 }
 
 /// How many of this version's migrations the database lacks.

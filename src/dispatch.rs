@@ -1,27 +1,39 @@
-//! The hall: every text comes through here, whoever brought it in.
+//! The hall: every text comes through here, whoever brought it in; so does what time does, and what
+//! staff say.
 //!
 //! Parse, load, decide, write, on the caller's transaction. The only writer of conversation state.
 
+mod apply;
+mod facts;
+mod staff;
+mod sweep;
 mod trail;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
+use self::{apply::apply, trail::Origin};
+pub use self::{
+    staff::{opt_in, opt_out},
+    sweep::{end_carrier_blocked, sweep},
+};
 use crate::{
     app::App,
     audit::{self, Kind, Record},
     carrier::wire::InboundText,
-    code::Code,
-    command, consent,
+    command,
     conversation::{
         Address,
         command::Command,
-        decide::{Decision, Effect, Facts, Fresh, decide},
+        decide::decide,
+        effect::{Decision, Effect, Fresh},
+        facts::Facts,
         store,
     },
     ids::ConversationId,
     outbox, people,
-    pool::{self, MaskedNumber},
+    pool::{self, Ends, MaskedNumber},
+    texts::Brand,
 };
 
 /// How often a code is drawn before the sender is asked to try later. With a million open codes
@@ -38,31 +50,35 @@ pub async fn handle(
     text: &InboundText,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let number = match &text.to {
-        Some(to) => pool::find(conn, to).await?,
-        None => None,
+    let ends = match &text.to {
+        Some(to) => pool::find_both(conn, to, text.from.as_ref()).await?,
+        None => Ends { to: None, is_from_ours: false },
     };
-    let Some(number) = number else {
+    let Some(number) = ends.to else {
         tracing::warn!(to = ?text.to, "a text came to a number that is not in the pool: recorded only");
         return refuse(conn, text, "not_our_number", None, now).await;
     };
     let Some(from) = &text.from else {
         return refuse(conn, text, "sender_unreadable", Some(number), now).await;
     };
-    if pool::find(conn, from).await?.is_some() {
+    if ends.is_from_ours {
         // Two masked numbers that answer each other would never stop.
         return refuse(conn, text, "own_number", Some(number), now).await;
     }
     let command = command::parse(&text.body);
+    if command == Command::Reopen {
+        // An opt out of the other's must not cross this one's consent to go on.
+        store::lock_pair(conn, from, number.id).await?;
+    }
     let person = people::lock(conn, from, now).await?;
     let sender = Address { person, through: number };
-    let mut facts = load(conn, sender, text, &command).await?;
-    let decision = judge(app, conn, &mut facts, &command, now).await?;
+    let mut facts = facts::load(app, conn, sender, text, &command, now).await?;
+    let decision = judge(app, conn, &mut facts, text, &command, now).await?;
     metrics::counter!("maskline_rules_total", "rule" => decision.rule.as_str()).increment(1);
-
-    let promises = trail::promises(&decision, text, &app.settings.brand);
-    outbox::promise(conn, &promises, &text.carrier_id, now).await?;
-    audit::record(conn, &trail::records(&decision, &facts.sender, text, promises), now).await
+    let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
+    finish(conn, &app.settings.brand, &origin, &decision.effects, now).await?;
+    let alarm = app.settings.code_failures_alarm;
+    apply::watch_guesses(conn, alarm, &origin, &decision.effects, now).await
 }
 
 /// Decides, and applies the decision to the state.
@@ -73,96 +89,46 @@ async fn judge(
     app: &App,
     conn: &mut PgConnection,
     facts: &mut Facts,
+    text: &InboundText,
     command: &Command,
     now: Timestamp,
 ) -> sqlx::Result<Decision> {
-    let draws = if matches!(command, Command::Start) { DRAWS } else { 0 };
+    let draws = match command {
+        Command::Start | Command::Reopen | Command::Move => DRAWS,
+        _ => 0,
+    };
     for _ in 0..draws {
         let code = app.randomness.draw_code().map_err(std::io::Error::other)?;
         facts.fresh = Some(Fresh { id: ConversationId::new(), code });
         let decision = decide(facts, command, now);
-        if apply(conn, &facts.sender, &decision, now).await? {
+        let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
+        if apply(conn, &origin, &decision.effects, now).await? {
             return Ok(decision);
         }
     }
     facts.fresh = None;
     let decision = decide(facts, command, now);
-    apply(conn, &facts.sender, &decision, now).await?;
+    let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
+    apply(conn, &origin, &decision.effects, now).await?;
     Ok(decision)
 }
 
-/// Applies a decision to the state; false when the code it opens a conversation with is taken.
-async fn apply(
+/// Promises the texts of what was decided and applied, records all of it, and calls staff.
+async fn finish(
     conn: &mut PgConnection,
-    sender: &Address,
-    decision: &Decision,
+    brand: &Brand,
+    origin: &Origin<'_>,
+    effects: &[Effect],
     now: Timestamp,
-) -> sqlx::Result<bool> {
-    for effect in &decision.effects {
-        match effect {
-            Effect::Open { fresh, expires_at } => {
-                if !store::open(conn, fresh, *expires_at, now).await? {
-                    return Ok(false);
-                }
-                store::seat(conn, fresh.id, 1, sender, now).await?;
-            }
-            Effect::Join(id) => {
-                store::activate(conn, *id).await?;
-                store::seat(conn, *id, 2, sender, now).await?;
-            }
-            Effect::End(id, reason) => store::end(conn, *id, *reason, now).await?,
-            Effect::Suppress => {
-                consent::suppress(conn, sender.person, decision.rule.as_str(), now).await?;
-                outbox::drop_queued(conn, sender.person, now).await?;
-            }
-            Effect::Lift => consent::lift(conn, sender.person).await?,
-            Effect::Say { to, answer, .. } if answer.at_most_every().is_some() => {
-                consent::note_given(conn, to.person, answer.name(), now).await?;
-            }
-            Effect::Say { .. } | Effect::Relay { .. } => {}
-        }
+) -> sqlx::Result<()> {
+    let promises = trail::promises(effects, origin, brand, now);
+    for answer in promises.iter().filter_map(|promise| promise.answer) {
+        metrics::counter!("maskline_answers_total", "answer" => answer).increment(1);
     }
-    Ok(true)
-}
-
-async fn load(
-    conn: &mut PgConnection,
-    sender: Address,
-    text: &InboundText,
-    command: &Command,
-) -> sqlx::Result<Facts> {
-    let person = sender.person;
-    let code = named(command);
-    store::lock(conn, person, code).await?;
-    let (coded, open) = store::load(conn, person, code).await?.into_iter().fold(
-        (None, Vec::new()),
-        |(mut coded, mut open), conversation| {
-            if Some(&conversation.code) == code {
-                coded = Some(conversation.clone());
-            }
-            if conversation.has(person) {
-                open.push(conversation);
-            }
-            (coded, open)
-        },
-    );
-    let standing = consent::standing(conn, person).await?;
-    Ok(Facts {
-        sender,
-        suppressed: standing.suppressed,
-        open,
-        coded,
-        fresh: None,
-        given: standing.given,
-        has_media: !text.media.is_empty(),
-    })
-}
-
-fn named(command: &Command) -> Option<&Code> {
-    match command {
-        Command::Join(code) | Command::EndCode(code) | Command::LeaveCode(code) => Some(code),
-        _ => None,
-    }
+    outbox::promise(conn, &promises, origin.carrier_id(), now).await?;
+    apply::redirect(conn, origin, effects).await?;
+    audit::record(conn, &trail::records(effects, origin, promises), now).await?;
+    apply::call_staff(conn, origin, effects, now).await
 }
 
 /// Records a text that nobody can be answered for, with the number that was texted if it is ours.

@@ -37,6 +37,15 @@ enum Command {
     /// Look after the pool of masked numbers.
     #[command(subcommand, after_help = "Example:  maskline numbers add +14155550100")]
     Numbers(cli::numbers::Numbers),
+    /// Note opt-outs that did not come by text, and take them back.
+    #[command(subcommand, after_help = "Example:  maskline optout list")]
+    Optout(cli::optout::OptOut),
+    /// See what staff must look at, and close it.
+    #[command(subcommand, after_help = "Example:  maskline tasks list")]
+    Tasks(cli::tasks::Tasks),
+    /// See the open conversations, and change when one ends by itself.
+    #[command(subcommand, after_help = "Example:  maskline conversations list")]
+    Conversations(cli::conversations::Conversations),
 }
 
 #[tokio::main]
@@ -50,6 +59,9 @@ async fn main() -> ExitCode {
         Command::Migrate => cli::migrate(config).await,
         Command::Check => cli::check(config).await,
         Command::Numbers(command) => cli::numbers::run(config, command).await,
+        Command::Optout(command) => cli::optout::run(config, command).await,
+        Command::Tasks(command) => cli::tasks::run(config, command).await,
+        Command::Conversations(command) => cli::conversations::run(config, command).await,
     };
     cli::exit_code(done)
 }

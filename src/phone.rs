@@ -18,15 +18,68 @@ pub struct PhoneNumber(String);
 #[error("not a telephone number in E.164, such as +14155550100")]
 pub struct NotANumber;
 
+/// The calling codes of two digits (ITU-T E.164). Those that begin with 1 or 7 have one digit, all
+/// others three.
+const TWO_DIGITS: [&str; 44] = [
+    "20", "27", "30", "31", "32", "33", "34", "36", "39", "40", "41", "43", "44", "45", "46", "47",
+    "48", "49", "51", "52", "53", "54", "55", "56", "57", "58", "60", "61", "62", "63", "64", "65",
+    "66", "81", "82", "84", "86", "90", "91", "92", "93", "94", "95", "98",
+];
+/// The area codes of North American toll-free numbers, which lie nowhere.
+const TOLL_FREE: [&str; 7] = ["800", "833", "844", "855", "866", "877", "888"];
+
 impl PhoneNumber {
     /// The number with `+`, for the wire and for SQL; never for a log.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// The number as people may see it: its last two digits.
+    pub fn hidden(&self) -> String {
+        format!("…{}", &self.0[self.0.len() - 2..])
+    }
+
     /// The digits without `+`, as Flowroute writes them in its webhooks.
     pub fn digits(&self) -> &str {
         &self.0[1..]
+    }
+
+    /// Reads a number as somebody types it: with its `+`, and in North America with all its digits. One
+    /// that is short of them would be somebody else's, far away.
+    ///
+    /// # Errors
+    /// When it is no number in E.164 that is written out.
+    pub fn typed(text: &str) -> Result<Self, NotANumber> {
+        let number: Self = text.strip_prefix('+').ok_or(NotANumber)?.parse()?;
+        let is_whole = number.country() != "1" || number.digits().len() == 11;
+        if is_whole { Ok(number) } else { Err(NotANumber) }
+    }
+
+    /// The calling code of its country, such as `1` or `44`. Some countries share one.
+    pub fn country(&self) -> &str {
+        let digits = self.digits();
+        let is_two = || TWO_DIGITS.iter().any(|code| digits.starts_with(code));
+        match digits.as_bytes()[0] {
+            b'1' | b'7' => &digits[..1],
+            _ if is_two() => &digits[..2],
+            _ => &digits[..3],
+        }
+    }
+
+    /// The area code of a North American number; none elsewhere, and none if it is toll-free.
+    pub fn area(&self) -> Option<&str> {
+        self.prefix().filter(|area| !TOLL_FREE.contains(area))
+    }
+
+    /// Whether it is a toll-free number of North America.
+    pub fn is_toll_free(&self) -> bool {
+        self.prefix().is_some_and(|area| TOLL_FREE.contains(&area))
+    }
+
+    /// The three digits after the calling code of North America.
+    fn prefix(&self) -> Option<&str> {
+        let local = self.digits().strip_prefix('1').filter(|local| local.len() == 10)?;
+        Some(&local[..3])
     }
 }
 
@@ -58,7 +111,7 @@ impl From<PhoneNumber> for String {
 
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PhoneNumber(…{})", &self.0[self.0.len() - 2..])
+        write!(f, "PhoneNumber({})", self.hidden())
     }
 }
 
@@ -85,6 +138,42 @@ mod tests {
             "１４１５５５５０１００",
         ] {
             assert_eq!(not.parse::<PhoneNumber>(), Err(NotANumber), "{not}");
+        }
+    }
+
+    #[test]
+    fn a_number_has_a_country_and_some_have_an_area() {
+        let table = [
+            ("+14155550100", "1", Some("415")),
+            ("+18005550100", "1", None),
+            ("+18335550100", "1", None),
+            ("+18885550100", "1", None),
+            ("+18225550100", "1", Some("822")),
+            ("+1415555010", "1", None),
+            ("+141555501001", "1", None),
+            ("+74155550100", "7", None),
+            ("+442079460000", "44", None),
+            ("+4930123456", "49", None),
+            ("+353209174242", "353", None),
+            ("+9714155550", "971", None),
+            ("+2120000", "212", None),
+            ("+999000000", "999", None),
+        ];
+        for (number, country, area) in table {
+            let number: PhoneNumber = number.parse().unwrap();
+            assert_eq!((number.country(), number.area()), (country, area), "{}", number.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_typed_is_written_out() {
+        for whole in ["+14155550100", "+447700900123", "+4930123456"] {
+            assert_eq!(PhoneNumber::typed(whole).unwrap().as_str(), whole);
+        }
+        for not in
+            ["14155550100", "4155550100", "+1415555010", "+141555501000", "++14155550100", ""]
+        {
+            assert_eq!(PhoneNumber::typed(not), Err(NotANumber), "{not}");
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     http::{self, Problem},
     inbound,
     outbox::{backlog, worker},
-    telemetry,
+    pool, sweeper, tasks, telemetry,
 };
 
 /// How long the answers under way may still take once the process is to stop.
@@ -29,6 +29,11 @@ const GLANCE: Duration = Duration::from_secs(2);
 const RESTART: Duration = Duration::from_secs(1);
 /// How often next month's partition is looked for.
 const PARTITIONS: Duration = Duration::from_hours(6);
+
+/// How often the pool is measured: it counts all that was ever seated, too much for every scrape.
+const MEASURE: Duration = Duration::from_mins(10);
+/// How long measuring the pool may take.
+const MEASURING: Duration = Duration::from_mins(1);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -85,10 +90,14 @@ impl Service {
         let mut tasks = JoinSet::new();
         // The private listener stays until the end: it is what says that the process is draining.
         tasks.spawn(http::listen(public, inbound::routes(app.clone()), app.draining.clone()));
-        tasks.spawn(keep_working(app.clone(), carrier));
+        let worker = app.clone();
+        tasks.spawn(keep_going("worker", move || worker::run(worker.clone(), carrier.clone())));
+        let sweeper = app.clone();
+        tasks.spawn(keep_going("sweeper", move || sweeper::run(sweeper.clone())));
         let ended = CancellationToken::new();
         tokio::spawn(http::listen(private, office(app.clone()), ended.clone()));
         tokio::spawn(keep_partitions(app.clone()));
+        tokio::spawn(keep_measuring(app.clone()));
         Ok(Self { app, tasks, public: addresses.0, private: addresses.1 })
     }
 
@@ -147,22 +156,37 @@ async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
 
 async fn metrics(State(app): State<App>) -> String {
     let now = app.clock.now();
-    let states = async { backlog::states(&mut *app.db.acquire().await?).await };
-    let states = tokio::time::timeout(GLANCE, states).await;
-    metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(states, Ok(Ok(_))))));
-    if let Ok(Ok(backlog)) = states {
+    let look = async {
+        let mut conn = app.db.acquire().await?;
+        let backlog = backlog::states(&mut conn).await?;
+        tasks::open(&mut conn).await.map(|tasks| (backlog, tasks))
+    };
+    let seen = tokio::time::timeout(GLANCE, look).await;
+    metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(seen, Ok(Ok(_))))));
+    if let Ok(Ok((backlog, tasks))) = seen {
         for state in ["queued", "sending", "unknown"] {
             let found = backlog.iter().find(|(name, ..)| name == state);
-            let count = found.map_or(0, |(_, count, _)| *count);
             let age =
                 found.and_then(|(.., oldest)| *oldest).map(|oldest| now.duration_since(oldest));
             let age = age.map_or(0.0, |age| age.as_secs_f64());
-            #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-            metrics::gauge!("maskline_outbox_texts", "state" => state).set(count as f64);
+            metrics::gauge!("maskline_outbox_texts", "state" => state)
+                .set(figure(found.map_or(0, |(_, count, _)| *count)));
             metrics::gauge!("maskline_outbox_oldest_seconds", "state" => state).set(age);
         }
+        for kind in tasks::Kind::ALL.map(tasks::Kind::as_str) {
+            let open = tasks.iter().find(|(name, ..)| name == kind).map_or(0, |(_, open, _)| *open);
+            metrics::gauge!("maskline_tasks_open", "kind" => kind).set(figure(open));
+        }
+        let overdue = tasks.iter().map(|(.., overdue)| overdue).sum();
+        metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
     }
     telemetry::metrics().render()
+}
+
+/// A count as a gauge wants it.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn figure(count: i64) -> f64 {
+    count as f64
 }
 
 async fn keep_partitions(app: App) {
@@ -182,11 +206,31 @@ async fn make_partitions(app: &App) {
     }
 }
 
-/// Keeps the worker at work: it does not stop before it is told to, and if it fell over, texts
+async fn keep_measuring(app: App) {
+    loop {
+        measure_pool(&app).await;
+        tokio::time::sleep(MEASURE).await;
+    }
+}
+
+/// Sets the gauges of the pool. Without the database they keep what was seen last.
+async fn measure_pool(app: &App) {
+    let now = app.clock.now();
+    let measured =
+        async { pool::measure(&mut *app.db.acquire().await?, &app.settings.pool, now).await };
+    if !matches!(tokio::time::timeout(MEASURING, measured).await, Ok(Ok(()))) {
+        tracing::warn!("the pool could not be measured; its gauges show what was seen last");
+    }
+}
+
+/// Keeps somebody at work who does not stop before they are told to. If the worker fell over, texts
 /// would be taken in and none would leave.
-async fn keep_working(app: App, carrier: Flowroute) {
-    while let Err(error) = tokio::spawn(worker::run(app.clone(), carrier.clone())).await {
-        tracing::error!(%error, "the worker fell over; starting it again");
+async fn keep_going<Work>(who: &'static str, work: impl Fn() -> Work)
+where
+    Work: Future<Output = ()> + Send + 'static,
+{
+    while let Err(error) = tokio::spawn(work()).await {
+        tracing::error!(%error, "the {who} fell over; starting it again");
         tokio::time::sleep(RESTART).await;
     }
 }

@@ -4,9 +4,13 @@
 
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Weekday, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
+use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::ids::{ConversationId, MaskedNumberId, PersonId, TaskId};
+use crate::{
+    clock::SqlTimestamp,
+    ids::{ConversationId, MaskedNumberId, PersonId, TaskId},
+};
 
 /// Why staff are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +31,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::SoftOptOut,
+        Self::Report,
+        Self::CarrierBlock,
+        Self::Guessing,
+        Self::Quarantine,
+        Self::Pool,
+    ];
+
     /// The name under which it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -109,6 +123,114 @@ pub async fn raise(conn: &mut PgConnection, task: &Task, now: Timestamp) -> sqlx
         metrics::counter!("maskline_tasks_raised_total", "kind" => task.kind.as_str()).increment(1);
     }
     Ok(is_new)
+}
+
+/// A task as staff see it. People stand in it by their ids.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    /// Its id.
+    pub id: TaskId,
+    /// Why staff are called.
+    pub kind: String,
+    /// Whom it is about.
+    pub person: Option<PersonId>,
+    /// Which conversation it is about.
+    pub conversation: Option<ConversationId>,
+    /// Which masked number it is about.
+    pub masked_number: Option<String>,
+    /// The carrier's id of the text that raised it.
+    pub carrier_id: Option<String>,
+    /// How many records of the trail are kept with it.
+    pub transcript_records: i32,
+    /// More about it.
+    pub detail: Option<String>,
+    /// When it was raised.
+    pub raised_at: Timestamp,
+    /// Until when it must be looked at.
+    pub due_at: Timestamp,
+    /// Whether that is over, and it is still open.
+    pub overdue: bool,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// What came of it.
+    pub outcome: Option<String>,
+}
+
+/// Lists the open tasks, those due first in front, and with `all` the closed ones behind them.
+pub async fn list(conn: &mut PgConnection, all: bool, now: Timestamp) -> sqlx::Result<Vec<Listed>> {
+    let rows = sqlx::query!(
+        r#"select t.id, t.kind, t.person_id, t.conversation_id, m.number as "number?", t.carrier_id,
+               cardinality(t.transcript) as "records!", t.detail, t.raised_at, t.due_at,
+               t.closed_at, t.outcome
+           from task t
+           left join masked_number m on m.id = t.masked_number_id
+           where t.closed_at is null or $1
+           order by t.closed_at desc nulls first, t.due_at, t.id"#,
+        all,
+    )
+    .fetch_all(conn)
+    .await?;
+    let listed = rows.into_iter().map(|row| {
+        let (due_at, closed_at) = (row.due_at.to_jiff(), row.closed_at.map(SqlTimestamp::to_jiff));
+        Listed {
+            id: row.id,
+            kind: row.kind,
+            person: row.person_id,
+            conversation: row.conversation_id,
+            masked_number: row.number,
+            carrier_id: row.carrier_id,
+            transcript_records: row.records,
+            detail: row.detail,
+            raised_at: row.raised_at.to_jiff(),
+            due_at,
+            overdue: closed_at.is_none() && due_at < now,
+            closed_at,
+            outcome: row.outcome,
+        }
+    });
+    Ok(listed.collect())
+}
+
+/// Closes an open task; none when there is no such task. False when it was closed before, which
+/// stays as it is.
+pub async fn close(
+    conn: &mut PgConnection,
+    id: TaskId,
+    outcome: &str,
+    now: Timestamp,
+) -> sqlx::Result<Option<bool>> {
+    let closed = sqlx::query!(
+        "update task set closed_at = $2, outcome = $3 where id = $1 and closed_at is null",
+        id as _,
+        now.to_sqlx() as _,
+        outcome,
+    )
+    .execute(&mut *conn)
+    .await?;
+    if closed.rows_affected() == 1 {
+        return Ok(Some(true));
+    }
+    let exists = sqlx::query_scalar!(
+        r#"select exists (select from task where id = $1) as "exists!""#,
+        id as _,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(exists.then_some(false))
+}
+
+/// How many tasks of each kind are open, and how many of those overdue by the database's clock.
+pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, i64, i64)>> {
+    let rows = sqlx::query!(
+        r#"select kind, count(*) as "open!",
+               count(*) filter (where due_at < clock_timestamp()) as "overdue!"
+           from task
+           where closed_at is null
+           group by kind"#
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.kind, row.open, row.overdue)).collect())
 }
 
 /// The same time of day so many business days later, Monday to Friday in UTC. Holidays count as

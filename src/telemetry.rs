@@ -47,6 +47,16 @@ fn describe() {
     describe_counter!("maskline_rules_total", "Texts handled, by the rule that fired");
     describe_counter!("maskline_sends_total", "Requests to the carrier, by outcome");
     describe_counter!("maskline_receipts_total", "Delivery receipts, by what they changed");
+    describe_counter!(
+        "maskline_code_alarm_total",
+        "Codes that failed while so many fail that somebody seems to be guessing"
+    );
+    describe_counter!("maskline_answers_total", "Texts of Maskline's own, by what they say");
+    describe_counter!("maskline_tasks_raised_total", "Tasks that staff were given, by kind");
+    describe_counter!(
+        "maskline_carrier_blocks_total",
+        "Pairs of a phone and a number that the carrier blocks, as they became known"
+    );
     describe_gauge!(
         "maskline_database_up",
         "1 while the database answers; the outbox is only then looked at"
@@ -56,5 +66,14 @@ fn describe() {
         "maskline_outbox_oldest_seconds",
         Unit::Seconds,
         "Age of the oldest text that waits"
+    );
+    describe_gauge!("maskline_tasks_open", "Tasks that are open, by kind");
+    describe_gauge!("maskline_tasks_overdue", "Tasks that are open and overdue");
+    describe_gauge!("maskline_numbers", "Masked numbers, by state");
+    describe_gauge!("maskline_pool_places", "People for whom the numbers in service have room");
+    describe_gauge!("maskline_pool_places_used", "People who have such a place");
+    describe_gauge!(
+        "maskline_pool_full_in_days",
+        "Days until every place is used; infinite while the pool does not grow"
     );
 }

@@ -29,11 +29,35 @@ pub enum Kind {
     Joined,
     /// It ended; the detail says why.
     Ended,
+    /// Its participants were told that it is about to end.
+    Warned,
+    /// A participant kept it from ending.
+    Extended,
+    /// A participant of an ended one wants it opened again.
+    ReopenAsked,
+    /// It was opened again, as a new one; the detail is the old one's id.
+    Reopened,
+    /// A person got a code for their new phone.
+    MoveOffered,
+    /// A conversation was taken from one phone, the person, to another, the recipient.
+    Moved,
+    /// A person never meets another, the recipient, again.
+    Blocked,
+    /// The same, and staff are to look at the conversation.
+    PersonReported,
+    /// A code did not work.
+    CodeFailed,
+    /// Words may be a wish to be left alone; the detail says which.
+    Flagged,
+    /// The carrier connects a person and a masked number again.
+    CarrierLifted,
+    /// Staff changed when it ends by itself; the detail says to what.
+    Kept,
     /// A person may no longer be texted.
     OptedOut,
     /// A person may be texted again.
     OptedIn,
-    /// A promised text was dropped because its recipient opted out.
+    /// A promised text was dropped: its recipient may not or cannot be texted, or it was too late.
     Dropped,
     /// The carrier accepted a text.
     Accepted,
@@ -57,6 +81,18 @@ impl Kind {
             Self::Opened => "opened",
             Self::Joined => "joined",
             Self::Ended => "ended",
+            Self::Warned => "warned",
+            Self::Extended => "extended",
+            Self::ReopenAsked => "reopen_asked",
+            Self::Reopened => "reopened",
+            Self::MoveOffered => "move_offered",
+            Self::Moved => "moved",
+            Self::Blocked => "blocked",
+            Self::PersonReported => "person_reported",
+            Self::CodeFailed => "code_failed",
+            Self::Flagged => "flagged",
+            Self::CarrierLifted => "carrier_lifted",
+            Self::Kept => "kept",
             Self::OptedOut => "opted_out",
             Self::OptedIn => "opted_in",
             Self::Dropped => "dropped",

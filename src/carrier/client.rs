@@ -67,22 +67,6 @@ pub enum SendError {
     Unknown(String),
 }
 
-/// Why the account could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum AccountError {
-    /// The keys were not taken.
-    #[error(
-        "Flowroute does not take these keys (status {0}): check FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY"
-    )]
-    Keys(u16),
-    /// Something else answered, or Flowroute has a problem.
-    #[error("Flowroute answered with status {0}: check MASKLINE_FLOWROUTE_URL, or try again later")]
-    Status(u16),
-    /// Nothing answered.
-    #[error("nothing answers: {0}")]
-    Unreachable(String),
-}
-
 impl Flowroute {
     /// A client for this account.
     ///
@@ -134,7 +118,7 @@ impl Flowroute {
             .map_err(lost)?;
         let status = response.status();
         let retry_after = retry_after(&response);
-        let answer = read(response).await;
+        let answer = read(response, ANSWER).await;
         if status.is_success() {
             // Accepted, but an answer without an id leaves nothing to follow it by.
             return answer
@@ -145,26 +129,8 @@ impl Flowroute {
         Err(judge(status, retry_after, answer.ok().as_ref()))
     }
 
-    /// Tries the keys by asking for one of the account's numbers.
-    ///
-    /// # Errors
-    /// What is wrong with the keys, the address or the carrier.
-    pub async fn check(&self) -> Result<(), AccountError> {
-        let response = self
-            .request(reqwest::Method::GET, "v2/numbers?limit=1")
-            .send()
-            .await
-            .map_err(|error| AccountError::Unreachable(plain(&error.without_url())))?;
-        match response.status() {
-            status if status.is_success() => Ok(()),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(AccountError::Keys(response.status().as_u16()))
-            }
-            status => Err(AccountError::Status(status.as_u16())),
-        }
-    }
-
-    fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
+    /// A request to a path of the API, with the account's keys.
+    pub(super) fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         let url = format!("{}/{path}", self.base.as_str().trim_end_matches('/'));
         self.http
             .request(method, url)
@@ -217,7 +183,7 @@ fn lost(error: reqwest::Error) -> SendError {
 }
 
 /// An error with its causes. The URL is taken out before: it is no secret, but it says nothing.
-fn plain(error: &reqwest::Error) -> String {
+pub(super) fn plain(error: &reqwest::Error) -> String {
     let mut said = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(deeper) = cause {
@@ -233,12 +199,13 @@ fn retry_after(response: &Response) -> Option<SignedDuration> {
     Some(SignedDuration::from_secs(seconds))
 }
 
-async fn read(mut response: Response) -> reqwest::Result<Value> {
+/// Reads an answer of at most so many bytes; null when it is longer, or no JSON.
+pub(super) async fn read(mut response: Response, most: usize) -> reqwest::Result<Value> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > ANSWER {
-            break;
+        if bytes.len() > most {
+            return Ok(Value::Null);
         }
     }
     Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))

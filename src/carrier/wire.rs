@@ -137,6 +137,12 @@ pub(super) fn id(value: Option<&Value>) -> Option<String> {
     text(value).filter(|id| (1..=LONGEST_ID).contains(&id.len()))
 }
 
+/// A number of the account; none when it cannot be told which.
+pub(super) fn account_number(item: &Value) -> Option<PhoneNumber> {
+    let places = ["/attributes/value", "/id"];
+    places.into_iter().find_map(|place| text(item.pointer(place))?.trim().parse().ok())
+}
+
 /// A text, or a whole number where a text should be; NUL becomes the replacement character. Other
 /// numbers have lost digits on the way: two different ones may look the same.
 fn text(value: Option<&Value>) -> Option<String> {

@@ -4,7 +4,10 @@
 //! other. The other way round, whoever writes an opt-out word in any spelling is heard.
 
 mod normalise;
+mod plea;
 mod words;
+
+pub use plea::plea;
 
 pub use crate::conversation::command::{Command, Rule};
 
@@ -15,13 +18,17 @@ pub fn parse(body: &str) -> Command {
     if normalise::is_blank(body) {
         return Command::Empty;
     }
-    let Some(text) = normalise::normalise(body) else {
-        return Command::Talk;
-    };
-    if words::is_opt_out(&text) {
-        return Command::OptOut { bare_stop: body.trim().eq_ignore_ascii_case("STOP") };
+    let command = normalise::normalise(body).and_then(|text| whole(body, &text));
+    command.unwrap_or_else(|| Command::Talk { plea: plea(body) })
+}
+
+/// What the whole text asks for, if it is a command.
+fn whole(body: &str, text: &str) -> Option<Command> {
+    if let Some(language) = words::opt_out(text) {
+        let bare_stop = body.trim_ascii().eq_ignore_ascii_case("STOP");
+        return Some(Command::OptOut { bare_stop, language });
     }
-    words::bare(&text).or_else(|| words::with_code(&text)).unwrap_or(Command::Talk)
+    words::bare(text).or_else(|| words::with_code(text))
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) fn normalise(body: &str) -> Option<String> {
 }
 
 /// The characters that are left when compatible forms, accents and case are folded.
-fn folded(body: &str) -> impl Iterator<Item = char> {
+pub(super) fn folded(body: &str) -> impl Iterator<Item = char> {
     body.chars()
         // Without it, a body of nothing but accents is gathered whole before it is sorted.
         .stream_safe()

@@ -1,42 +1,56 @@
 //! The keywords, in their normal form.
 
 use super::Command;
-use crate::code::{self, Code};
+use crate::{
+    code::{self, Code},
+    texts::Language,
+};
 
 /// The words that opt out. US rules (47 CFR 64.1200(a)(10)) name seven of them, END among them.
-const OPT_OUT: [&str; 10] = [
-    "STOP",
-    "STOPALL",
-    "UNSUBSCRIBE",
-    "CANCEL",
-    "END",
-    "QUIT",
-    "REVOKE",
-    "OPTOUT",
-    "REMOVE",
-    "ARRET",
-];
+const OPT_OUT: [&str; 9] =
+    ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT", "REMOVE"];
+
+/// The French word that opts out, in Canada.
+const OPT_OUT_IN_FRENCH: &str = "ARRET";
 
 /// Makes a command of a code.
 type OfCode = fn(Code) -> Command;
 
 /// The words that a code follows, and what they then ask for.
-const WITH_CODE: [(&str, OfCode); 3] =
-    [("JOIN", Command::Join), ("END", Command::EndCode), ("LEAVE", Command::LeaveCode)];
+const WITH_CODE: [(&str, OfCode); 5] = [
+    ("JOIN", Command::Join),
+    ("END", Command::EndCode),
+    ("LEAVE", Command::LeaveCode),
+    ("MOVE", Command::MoveCode),
+    // Whatever the code, it is a wish to hear no more.
+    ("STOP", |_| Command::OptOut { bare_stop: false, language: Language::English }),
+];
 
-/// Whether the whole text is an opt-out word, however it is spaced: "S.T.O.P", "opt-out".
-pub(super) fn is_opt_out(text: &str) -> bool {
-    let letters = || text.chars().filter(|c| !code::is_separator(*c));
-    OPT_OUT.iter().any(|word| letters().eq(word.chars()))
+/// The language of an opt-out word, if the whole text is one, however it is spaced: "S.T.O.P",
+/// "opt-out".
+pub(super) fn opt_out(text: &str) -> Option<Language> {
+    let is = |word: &str| text.chars().filter(|c| !code::is_separator(*c)).eq(word.chars());
+    if OPT_OUT.into_iter().any(is) {
+        Some(Language::English)
+    } else {
+        is(OPT_OUT_IN_FRENCH).then_some(Language::French)
+    }
 }
 
 /// What the whole text asks for if it is a keyword other than an opt-out word.
 pub(super) fn bare(text: &str) -> Option<Command> {
     match text {
-        "UNSTOP" | "YES" => Some(Command::Unstop),
-        "HELP" | "INFO" | "AIDE" => Some(Command::Help),
+        "UNSTOP" => Some(Command::Unstop),
+        "YES" => Some(Command::Yes),
+        "HELP" | "INFO" => Some(Command::Help { language: Language::English }),
+        "AIDE" => Some(Command::Help { language: Language::French }),
         "START" | "NEW CHAT" | "NEW-CHAT" | "NEWCHAT" => Some(Command::Start),
         "LEAVE" => Some(Command::Leave),
+        "EXTEND" => Some(Command::Extend),
+        "REOPEN" => Some(Command::Reopen),
+        "BLOCK" => Some(Command::Block),
+        "REPORT" => Some(Command::Report),
+        "MOVE" => Some(Command::Move),
         _ => None,
     }
 }

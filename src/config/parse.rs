@@ -171,22 +171,21 @@ pub(super) fn count(value: &str) -> Result<u32, String> {
     }
 }
 
-/// A time span from `least` to `most` hours, such as 90m, 24h or 7d.
+/// A time span from `least` to `most` hours, such as 24h or 7d. Whole hours: people are told them.
 pub(super) fn span(least: i64, most: i64) -> impl Fn(&str) -> Result<SignedDuration, String> {
     move |value| {
-        let minutes = |count: i64| match value.as_bytes().last() {
-            Some(b'm') => Some(count),
-            Some(b'h') => count.checked_mul(60),
-            Some(b'd') => count.checked_mul(24 * 60),
+        let hours = |count: i64| match value.as_bytes().last() {
+            Some(b'h') => Some(count),
+            Some(b'd') => count.checked_mul(24),
             _ => None,
         };
-        let count = value.get(..value.len() - 1).and_then(|count| count.parse().ok());
+        let count = value.get(..value.len().saturating_sub(1)).and_then(|count| count.parse().ok());
         count
-            .and_then(minutes)
-            .filter(|minutes| (least * 60..=most * 60).contains(minutes))
-            .map(SignedDuration::from_mins)
+            .and_then(hours)
+            .filter(|hours| (least..=most).contains(hours))
+            .map(SignedDuration::from_hours)
             .ok_or_else(|| {
-                format!("must be a time span from {least}h to {most}h, such as 90m, 24h or 7d")
+                format!("must be a time span from {least}h to {most}h, such as 24h or 7d")
             })
     }
 }

@@ -2,153 +2,163 @@
 //!
 //! Pure and total. The rules are those of `docs/states.md`.
 
-use std::collections::HashMap;
+mod doors;
+mod people;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Address, Conversation, EndReason, State,
     command::{Command, Rule},
+    effect::{Decision, Effect, noted_as},
+    facts::{Facts, Past},
+    time::after,
 };
-use crate::{code::Code, ids::ConversationId, texts::Answer};
-
-/// How long a code lets the second person in.
-pub const CODE_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
-
-/// All that a decision depends on.
-#[derive(Debug, Clone)]
-pub struct Facts {
-    /// Who texted, and which masked number.
-    pub sender: Address,
-    /// Whether the sender has opted out.
-    pub suppressed: bool,
-    /// The sender's open conversations, on all masked numbers.
-    pub open: Vec<Conversation>,
-    /// The open conversation that the text's code names, whoever is in it.
-    pub coded: Option<Conversation>,
-    /// What a new conversation would be; none when no free code could be drawn.
-    pub fresh: Option<Fresh>,
-    /// When the sender last got each answer that is given only so often.
-    pub given: HashMap<String, Timestamp>,
-    /// Whether pictures came along.
-    pub has_media: bool,
-}
-
-/// What a new conversation would be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fresh {
-    /// Its id.
-    pub id: ConversationId,
-    /// Its code.
-    pub code: Code,
-}
-
-/// What one text does: the rule that fired, and the effects in the order they are applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decision {
-    /// The rule that fired.
-    pub rule: Rule,
-    /// The conversation that the text belongs to.
-    pub conversation: Option<ConversationId>,
-    /// What is done, in this order.
-    pub effects: Vec<Effect>,
-}
-
-/// One thing that is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// Opens a conversation, with the sender in its first seat.
-    Open {
-        /// Its id and code.
-        fresh: Fresh,
-        /// When the code stops working.
-        expires_at: Timestamp,
-    },
-    /// Seats the sender in a waiting conversation, which becomes active.
-    Join(ConversationId),
-    /// Ends an open conversation.
-    End(ConversationId, EndReason),
-    /// Silences the sender everywhere and drops what is queued for them.
-    Suppress,
-    /// Lets the sender be texted again.
-    Lift,
-    /// Passes the sender's words on, unchanged.
-    Relay {
-        /// The conversation in which they were said.
-        conversation: ConversationId,
-        /// The other participant.
-        to: Address,
-    },
-    /// Says something of Maskline's own.
-    Say {
-        /// To whom.
-        to: Address,
-        /// About which conversation.
-        conversation: Option<ConversationId>,
-        /// What.
-        answer: Answer,
-        /// Goes out although its recipient opted out.
-        despite_optout: bool,
-    },
-}
+use crate::{
+    code::Code,
+    ids::{ConversationId, PersonId},
+    texts::{Answer, Language},
+};
 
 /// Decides what a text does.
 pub fn decide(facts: &Facts, command: &Command, now: Timestamp) -> Decision {
-    let here = facts.here();
-    let mut judge = Judge { facts, now, effects: Vec::new(), conversation: here.map(|c| c.id) };
-    let rule = if facts.suppressed { judge.suppressed(command) } else { judge.command(command) };
+    let mut judge = Judge {
+        facts,
+        now,
+        effects: Vec::new(),
+        conversation: None,
+        here: None,
+        past: facts.past.clone(),
+    };
+    judge.look();
+    let rule = if facts.suppressed || facts.blocked_here {
+        judge.silenced(command)
+    } else {
+        judge.command(command)
+    };
     Decision { rule, conversation: judge.conversation, effects: judge.effects }
 }
 
-impl Facts {
-    /// The sender's open conversation on the number that was texted. The schema allows one.
-    fn here(&self) -> Option<&Conversation> {
-        self.open.iter().find(|conversation| conversation.participants.contains(&self.sender))
-    }
+/// Decides what staff's word does that a person is to be texted no more.
+pub fn opt_out(open: &[Conversation], person: PersonId) -> Vec<Effect> {
+    let ended = open.iter().flat_map(|conversation| {
+        let other = conversation.other(person);
+        let told = other.map(|other| Effect::tell(other, conversation.id, Answer::Ended));
+        std::iter::once(Effect::End(conversation.id, EndReason::OptedOut)).chain(told)
+    });
+    std::iter::once(Effect::Suppress(person)).chain(ended).collect()
 }
 
 struct Judge<'a> {
     facts: &'a Facts,
     now: Timestamp,
     effects: Vec<Effect>,
+    /// The conversation that the text belongs to.
     conversation: Option<ConversationId>,
+    /// The sender's conversation on the number that was texted, if time has not ended it.
+    here: Option<&'a Conversation>,
+    /// The sender's last conversation on this number, if none is active here.
+    past: Option<Past>,
 }
 
 impl<'a> Judge<'a> {
-    /// Somebody who opted out: only what lifts the silence, and HELP, is heard.
-    fn suppressed(&mut self, command: &Command) -> Rule {
+    /// Ends what time has ended before any sweeper came by, and sees what is left here.
+    fn look(&mut self) {
+        let here = self.facts.here();
+        for conversation in &self.facts.open {
+            let Some(reason) = conversation.over(self.now) else { continue };
+            // Whoever texts on this very number hears of it by the answer.
+            let told = conversation.end_by_itself(reason).into_iter();
+            let sender = Some(&self.facts.sender);
+            self.effects.extend(told.filter(|effect| effect.recipient() != sender));
+            if here == Some(conversation) && conversation.is_active() {
+                self.past = Some(Past {
+                    id: conversation.id,
+                    ended_at: self.now,
+                    reason,
+                    other: conversation.other(self.facts.sender.person).cloned(),
+                    asked_by: None,
+                    other_is_free: true,
+                    numbers_serve: true,
+                });
+            }
+        }
+        self.here = here.filter(|conversation| conversation.over(self.now).is_none());
+        self.conversation = self.here.map(|conversation| conversation.id);
+    }
+
+    /// The sender's conversation here, if two are in it.
+    fn active(&self) -> Option<&'a Conversation> {
+        self.here.filter(|conversation| conversation.is_active())
+    }
+
+    /// The sender's open conversations.
+    fn open(&self) -> impl Iterator<Item = &'a Conversation> + use<'a> {
+        let now = self.now;
+        self.facts.open.iter().filter(move |conversation| conversation.over(now).is_none())
+    }
+
+    /// Somebody who opted out, or whom the carrier lets us text no more from this number: only what
+    /// lifts the silence, and HELP, is heard.
+    fn silenced(&mut self, command: &Command) -> Rule {
+        let toll_free = self.facts.sender.through.number.is_toll_free();
         match command {
-            Command::Start | Command::Unstop => {
-                self.effects.push(Effect::Lift);
-                self.say(Answer::OptedIn);
+            // Toll-free networks take START for UNSTOP.
+            Command::Unstop => self.come_back(true),
+            Command::Start => self.come_back(toll_free),
+            Command::Yes => self.come_back(false),
+            Command::Join(_) if !self.facts.blocked_here => self.join_from_silence(),
+            Command::Help { language } if !self.facts.blocked_here => {
+                self.say(Answer::Help(*language));
             }
-            Command::Join(_) => {
-                if let Some(conversation) = self.joinable() {
-                    self.effects.push(Effect::Lift);
-                    self.join(conversation);
-                }
+            Command::OptOut { .. } | Command::EndCode(_) => {
+                self.silence();
+                return Rule::OptOut;
             }
-            Command::Help => self.say(Answer::Help),
+            // Who is harassed says STOP first. It is heard, and not answered.
+            Command::Block => drop(self.part(false)),
+            Command::Report => drop(self.part(true)),
             _ => {}
         }
         command.rule()
     }
 
+    /// Lifts the silence as far as this word does; an answer only goes where it can arrive.
+    fn come_back(&mut self, at_the_carrier: bool) {
+        let person = self.facts.sender.person;
+        if self.facts.suppressed {
+            self.effects.push(Effect::Lift(person));
+        }
+        if at_the_carrier {
+            self.effects.push(Effect::CarrierLift(self.facts.sender.clone()));
+        }
+        if at_the_carrier || !self.facts.blocked_here {
+            self.say(Answer::OptedIn);
+        }
+    }
+
     fn command(&mut self, command: &Command) -> Rule {
         match command {
-            Command::OptOut { bare_stop } => self.opt_out(*bare_stop),
+            Command::OptOut { bare_stop, language } => {
+                self.silence();
+                // Flowroute answers an exact STOP itself, and refuses ours.
+                if !bare_stop {
+                    self.answer(Answer::OptedOut(*language), true);
+                }
+            }
             Command::EndCode(code) => {
                 let Some(conversation) = self.own(code) else {
                     // Somebody else's code, or nobody's: it fails towards silence.
-                    self.opt_out(false);
+                    self.silence();
+                    self.answer(Answer::OptedOut(Language::English), true);
                     return Rule::OptOut;
                 };
                 self.leave(conversation);
             }
-            Command::Help => self.say(Answer::Help),
+            Command::Help { language } => self.say(Answer::Help(*language)),
             Command::Start => self.start(),
             Command::Join(_) => self.join_by_code(),
-            Command::Leave => match self.facts.here() {
+            Command::Leave => match self.here {
                 Some(conversation) => self.leave(conversation),
                 None => self.say(Answer::NothingToEnd),
             },
@@ -156,74 +166,38 @@ impl<'a> Judge<'a> {
                 Some(conversation) => self.leave(conversation),
                 None => self.say(Answer::NotYourCode),
             },
-            Command::Unstop | Command::Talk => self.talk(true),
+            Command::Extend => self.extend(),
+            Command::Reopen => self.reopen(),
+            Command::Block => self.block(false),
+            Command::Report => self.block(true),
+            Command::Move => self.offer_move(),
+            Command::MoveCode(_) => self.move_here(),
+            Command::Unstop => {
+                // Even where nothing is known of a block: the carrier's word of it may be late.
+                self.effects.push(Effect::CarrierLift(self.facts.sender.clone()));
+                self.talk(true);
+            }
+            Command::Yes => self.talk(true),
+            Command::Talk { plea } => {
+                self.talk(true);
+                if let Some(plea) = plea {
+                    let (person, conversation) = (self.facts.sender.person, self.conversation);
+                    self.effects.push(Effect::Flag { person, conversation, plea });
+                }
+            }
             Command::Empty => self.talk(false),
         }
         command.rule()
     }
 
-    fn opt_out(&mut self, bare_stop: bool) {
-        self.effects.push(Effect::Suppress);
-        for conversation in &self.facts.open {
+    /// Silences the sender, ends their conversations and tells the others, neutrally.
+    fn silence(&mut self) {
+        let person = self.facts.sender.person;
+        // Not even of what time has ended elsewhere are they told.
+        self.effects.retain(|effect| effect.recipient().is_none_or(|to| to.person != person));
+        self.effects.push(Effect::Suppress(person));
+        for conversation in self.open() {
             self.end(conversation, EndReason::OptedOut);
-        }
-        // Flowroute answers an exact STOP itself, and refuses ours.
-        if !bare_stop {
-            self.answer(Answer::OptedOut, true);
-        }
-    }
-
-    fn start(&mut self) {
-        match self.facts.here() {
-            Some(Conversation { state: State::Active, .. }) => {
-                return self.say(Answer::AlreadyConnected);
-            }
-            Some(waiting) if !waiting.is_expired(self.now) => {
-                return self.say(Answer::AlreadyWaiting { code: waiting.code.clone() });
-            }
-            Some(expired) => self.end(expired, EndReason::Expired),
-            None => {}
-        }
-        let Some(fresh) = self.facts.fresh.clone() else { return self.say(Answer::TryLater) };
-        let expires_at = self.now.saturating_add(CODE_LIFETIME).unwrap_or(Timestamp::MAX);
-        let number = self.facts.sender.through.number.clone();
-        self.conversation = Some(fresh.id);
-        let answer = Answer::Started { code: fresh.code.clone(), number };
-        self.effects.push(Effect::Open { fresh, expires_at });
-        self.say(answer);
-    }
-
-    /// A code that is wrong, expired, used or one's own gets the same answer, and whoever is
-    /// already connected gets one that does not depend on the code at all.
-    fn join_by_code(&mut self) {
-        if matches!(self.facts.here(), Some(Conversation { state: State::Active, .. })) {
-            return self.say(Answer::AlreadyConnected);
-        }
-        match self.joinable() {
-            Some(conversation) => self.join(conversation),
-            None => self.say(Answer::CodeFailed),
-        }
-    }
-
-    /// The conversation that the text's code opens to the sender.
-    fn joinable(&self) -> Option<&'a Conversation> {
-        let waits = |conversation: &&Conversation| {
-            matches!(conversation.state, State::Waiting { .. })
-                && !conversation.is_expired(self.now)
-                && !conversation.has(self.facts.sender.person)
-        };
-        self.facts.coded.as_ref().filter(waits)
-    }
-
-    fn join(&mut self, conversation: &Conversation) {
-        if let Some(waiting) = self.facts.here() {
-            self.end(waiting, EndReason::Superseded);
-        }
-        self.effects.push(Effect::Join(conversation.id));
-        self.conversation = Some(conversation.id);
-        self.say(Answer::Joined);
-        if let Some(starter) = conversation.other(self.facts.sender.person) {
-            self.say_to(starter, conversation.id, Answer::TheyJoined);
         }
     }
 
@@ -237,23 +211,47 @@ impl<'a> Judge<'a> {
     fn end(&mut self, conversation: &Conversation, reason: EndReason) {
         self.effects.push(Effect::End(conversation.id, reason));
         if let Some(other) = conversation.other(self.facts.sender.person) {
-            self.say_to(other, conversation.id, Answer::Ended);
+            self.effects.push(Effect::tell(other, conversation.id, Answer::Ended));
+        }
+    }
+
+    fn extend(&mut self) {
+        match self.here {
+            Some(Conversation { id, state: State::Active { silence, ends_at, .. }, .. }) => {
+                // It lives as long as it may either way: who asks for that must not lose it to silence.
+                self.effects.push(Effect::Extend(*id));
+                if after(self.now, *silence) > *ends_at {
+                    let left = ends_at.duration_since(self.now);
+                    let hours = (left.as_secs() + 3599) / 3600;
+                    return self.say(Answer::CannotExtend { hours });
+                }
+                self.say(Answer::Extended { hours: silence.as_hours() });
+            }
+            Some(waiting) => self.say(Answer::AlreadyWaiting { code: waiting.code.clone() }),
+            None => self.say(Answer::NoConversation),
         }
     }
 
     fn talk(&mut self, has_words: bool) {
-        match self.facts.here() {
-            Some(expired) if expired.is_expired(self.now) => {
-                self.end(expired, EndReason::Expired);
-                self.conversation = None;
-                self.say(Answer::Nobody);
-            }
+        match self.here {
             Some(conversation) => match conversation.other(self.facts.sender.person) {
                 Some(other) => self.relay(conversation, other, has_words),
                 None => self.say(Answer::Alone { code: conversation.code.clone() }),
             },
-            None => self.say(Answer::Nobody),
+            None => match self.untold() {
+                Some(may_reopen) => self.say(Answer::Over { may_reopen }),
+                None => self.say(Answer::Nobody),
+            },
         }
+    }
+
+    /// Whether the sender has not been told yet that their last conversation here is over; and, if
+    /// so, whether it may be opened again.
+    fn untold(&self) -> Option<bool> {
+        let past = self.past.as_ref()?;
+        let over = noted_as(&Answer::Over { may_reopen: false }, &self.facts.sender);
+        let told = self.facts.given.get(&over).is_some_and(|at| *at >= past.ended_at);
+        (!told && past.other.is_some()).then(|| self.may_reopen(past))
     }
 
     fn relay(&mut self, conversation: &Conversation, to: &Address, has_words: bool) {
@@ -267,17 +265,18 @@ impl<'a> Judge<'a> {
 
     /// The sender's own open conversation with this code, on whichever number.
     fn own(&self, code: &Code) -> Option<&'a Conversation> {
-        self.facts.open.iter().find(|conversation| conversation.code == *code)
+        self.open().find(|conversation| conversation.code == *code)
     }
 
     /// Answers the sender, unless this answer is given only so often and was given already.
     fn say(&mut self, answer: Answer) {
-        let despite_optout = self.facts.suppressed && !self.effects.contains(&Effect::Lift);
-        self.answer(answer, despite_optout);
+        let lifted = self.effects.iter().any(|effect| matches!(effect, Effect::Lift(_)));
+        self.answer(answer, self.facts.suppressed && !lifted);
     }
 
     fn answer(&mut self, answer: Answer, despite_optout: bool) {
-        let again_at = self.facts.given.get(answer.name()).zip(answer.at_most_every());
+        let noted_as = noted_as(&answer, &self.facts.sender);
+        let again_at = self.facts.given.get(&noted_as).zip(answer.at_most_every());
         if again_at.is_some_and(|(last, every)| self.now.duration_since(*last).abs() < every) {
             return;
         }
@@ -286,15 +285,6 @@ impl<'a> Judge<'a> {
             conversation: self.conversation,
             answer,
             despite_optout,
-        });
-    }
-
-    fn say_to(&mut self, to: &Address, conversation: ConversationId, answer: Answer) {
-        self.effects.push(Effect::Say {
-            to: to.clone(),
-            conversation: Some(conversation),
-            answer,
-            despite_optout: false,
         });
     }
 }

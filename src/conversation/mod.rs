@@ -1,13 +1,19 @@
-//! Judgement: what a conversation is, and what a text does to it.
+//! Judgement: what a conversation is, and what a text, or time, does to it.
 //!
-//! `decide` is pure: it sees the facts, the command and the time, and returns a value. `store`
-//! loads the facts and applies what was decided.
+//! `decide` is pure: it sees the facts, the command and the time, and returns a value. `time` says
+//! what happens when nobody texts. `store` loads the facts and applies what was decided.
 
 pub mod command;
 pub mod decide;
+pub mod effect;
+pub mod facts;
+pub mod guesses;
+pub mod people;
 pub mod store;
+pub mod terms;
+pub mod time;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     code::Code,
@@ -28,7 +34,7 @@ pub struct Conversation {
     pub participants: Vec<Address>,
 }
 
-/// Where an open conversation stands. An ended one is never loaded: nothing can happen to it.
+/// Where an open conversation stands. Of an ended one only a [`facts::Past`] is ever loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// One participant, and a code that the other may text until then.
@@ -37,7 +43,16 @@ pub enum State {
         expires_at: Timestamp,
     },
     /// Two participants; what one texts reaches the other.
-    Active,
+    Active {
+        /// When it was last talked in, joined or extended.
+        last_talk_at: Timestamp,
+        /// How long a silence it outlives.
+        silence: SignedDuration,
+        /// When the participants were told that it would end by silence.
+        warned_at: Option<Timestamp>,
+        /// When it ends at the latest.
+        ends_at: Timestamp,
+    },
 }
 
 /// Where a person is reached: through one masked number.
@@ -60,9 +75,31 @@ pub enum EndReason {
     Expired,
     /// The one who waited joined another conversation instead.
     Superseded,
+    /// Nobody texted for long.
+    Silence,
+    /// It lasted as long as it may.
+    Longest,
+    /// A participant blocked the other.
+    Blocked,
+    /// A participant reported the other.
+    Reported,
+    /// The carrier connects a participant and their masked number no more.
+    CarrierBlocked,
 }
 
 impl EndReason {
+    const ALL: [Self; 9] = [
+        Self::Left,
+        Self::OptedOut,
+        Self::Expired,
+        Self::Superseded,
+        Self::Silence,
+        Self::Longest,
+        Self::Blocked,
+        Self::Reported,
+        Self::CarrierBlocked,
+    ];
+
     /// The name under which it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,7 +107,22 @@ impl EndReason {
             Self::OptedOut => "opted_out",
             Self::Expired => "expired",
             Self::Superseded => "superseded",
+            Self::Silence => "silence",
+            Self::Longest => "longest",
+            Self::Blocked => "blocked",
+            Self::Reported => "reported",
+            Self::CarrierBlocked => "carrier_blocked",
         }
+    }
+
+    /// The reason that is stored under this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == name)
+    }
+
+    /// Whether the two may ask to go on: nobody had said that they want to hear no more.
+    pub fn may_reopen(self) -> bool {
+        matches!(self, Self::Left | Self::Silence | Self::Longest)
     }
 }
 
@@ -80,13 +132,18 @@ impl Conversation {
         self.participants.iter().find(|participant| participant.person != person)
     }
 
-    /// Whether this person is in it.
-    pub fn has(&self, person: PersonId) -> bool {
-        self.participants.iter().any(|participant| participant.person == person)
+    /// Where this person is reached in it.
+    pub fn seat(&self, person: PersonId) -> Option<&Address> {
+        self.participants.iter().find(|participant| participant.person == person)
     }
 
-    /// Whether it still waits, but its code works no more.
-    pub fn is_expired(&self, now: Timestamp) -> bool {
-        matches!(self.state, State::Waiting { expires_at } if expires_at <= now)
+    /// Whether this person is in it.
+    pub fn has(&self, person: PersonId) -> bool {
+        self.seat(person).is_some()
+    }
+
+    /// Whether two people are in it.
+    pub fn is_active(&self) -> bool {
+        matches!(self.state, State::Active { .. })
     }
 }

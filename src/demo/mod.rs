@@ -126,6 +126,8 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
         ("FLOWROUTE_ACCESS_KEY", ACCESS_KEY),
         ("FLOWROUTE_SECRET_KEY", &secrets.key),
         ("MASKLINE_FLOWROUTE_URL", &simulator.url()),
+        // There are but two numbers, and every scene can be played again at once.
+        ("MASKLINE_COOL_OFF", "0h"),
     ])?;
     let brand = settings.brand.as_str().to_owned();
     let service = Service::start(db.clone(), settings, public, private).await?;

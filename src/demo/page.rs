@@ -59,10 +59,7 @@ pub(super) fn routes(watched: Watched) -> Router {
     Router::new()
         .route("/", get(file("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/demo.css", get(file("text/css; charset=utf-8", include_str!("page/demo.css"))))
-        .route(
-            "/demo.js",
-            get(file("text/javascript; charset=utf-8", include_str!("page/demo.js"))),
-        )
+        .merge(scripts())
         .route("/state", get(state))
         .route("/events", get(events))
         .route("/qr/{number}/{code}", get(qr))
@@ -77,6 +74,25 @@ pub(super) fn routes(watched: Watched) -> Router {
         .layer(always(header::REFERRER_POLICY, "no-referrer"))
         .layer(always(header::CACHE_CONTROL, "no-store"))
         .with_state(watched)
+}
+
+/// The page's script, a module for each concern.
+fn scripts() -> Router<Watched> {
+    let scripts = [
+        ("/base.js", include_str!("page/base.js")),
+        ("/between.js", include_str!("page/between.js")),
+        ("/demo.js", include_str!("page/demo.js")),
+        ("/phones.js", include_str!("page/phones.js")),
+        ("/scenes.js", include_str!("page/scenes.js")),
+        ("/segments.js", include_str!("page/segments.js")),
+        ("/staff.js", include_str!("page/staff.js")),
+        ("/state.js", include_str!("page/state.js")),
+        ("/weather.js", include_str!("page/weather.js")),
+        ("/wire.js", include_str!("page/wire.js")),
+    ];
+    scripts.into_iter().fold(Router::new(), |routes, (path, script)| {
+        routes.route(path, get(file("text/javascript; charset=utf-8", script)))
+    })
 }
 
 fn file(

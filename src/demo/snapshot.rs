@@ -20,6 +20,9 @@ pub(super) struct Snapshot {
     /// Whether one party's real number ever reached the other's phone.
     exposed: bool,
     phones: Vec<Phone>,
+    /// Who of the two blocked the other.
+    apart: Option<&'static str>,
+    tasks: Vec<Task>,
     faults: Faults,
 }
 
@@ -28,8 +31,21 @@ struct Phone {
     name: &'static str,
     number: &'static str,
     texts: Vec<Text>,
+    /// The latest of their open conversations.
     conversation: Option<Conversation>,
+    /// The masked numbers of the others.
+    also_on: Vec<String>,
     silenced: bool,
+}
+
+/// What staff must look at.
+#[derive(Debug, Serialize)]
+struct Task {
+    kind: String,
+    /// Whose doing it is.
+    who: Option<&'static str>,
+    detail: Option<String>,
+    due_at: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,7 +89,15 @@ pub(super) async fn take(watched: &Watched) -> sqlx::Result<Snapshot> {
         received.into_iter().any(|text| numbers.iter().any(|number| shows(text, number)))
     });
     let faults = watched.simulator.faults();
-    Ok(Snapshot { brand: watched.brand.clone(), masked_numbers: MASKED, exposed, phones, faults })
+    Ok(Snapshot {
+        brand: watched.brand.clone(),
+        masked_numbers: MASKED,
+        exposed,
+        phones,
+        apart: apart(watched).await?,
+        tasks: tasks(watched).await?,
+        faults,
+    })
 }
 
 /// Whether a text shows these digits, however they are written.
@@ -89,8 +113,9 @@ async fn phone(watched: &Watched, name: &'static str, number: &'static str) -> s
     let fates = fates(watched, &ids).await?;
     let sources = sources(watched, &ids).await?;
     let texts = seen.into_iter().map(|text| read(text, &fates, &sources)).collect();
-    let (conversation, silenced) = standing(watched, number).await?;
-    Ok(Phone { name, number, texts, conversation, silenced })
+    let silenced = is_silenced(watched, number).await?;
+    let (conversation, also_on) = conversations(watched, number).await?;
+    Ok(Phone { name, number, texts, conversation, also_on, silenced })
 }
 
 fn read(
@@ -166,15 +191,55 @@ async fn sources(
     Ok(rows.into_iter().map(|row| (row.carrier_id, source(&row.kind))).collect())
 }
 
-/// The conversation that a phone's owner is in, and whether they opted out.
-async fn standing(watched: &Watched, number: &str) -> sqlx::Result<(Option<Conversation>, bool)> {
+/// The name of the phone with this number.
+fn named(number: &str) -> Option<&'static str> {
+    PHONES.into_iter().find(|(_, own)| *own == number).map(|(name, _)| name)
+}
+
+/// Who of the two blocked the other, if one did.
+async fn apart(watched: &Watched) -> sqlx::Result<Option<&'static str>> {
+    let by = sqlx::query_scalar!(
+        "select p.number from block b join person p on p.id = b.person_id order by b.since limit 1"
+    );
+    Ok(by.fetch_optional(&watched.db).await?.as_deref().and_then(named))
+}
+
+/// The open tasks, those due first in front.
+async fn tasks(watched: &Watched) -> sqlx::Result<Vec<Task>> {
+    let rows = sqlx::query!(
+        r#"select t.kind, t.detail, t.due_at, p.number as "number?"
+           from task t
+           left join person p on p.id = t.person_id
+           where t.closed_at is null
+           order by t.due_at, t.id"#
+    )
+    .fetch_all(&watched.db)
+    .await?;
+    let tasks = rows.into_iter().map(|row| Task {
+        kind: row.kind,
+        who: row.number.as_deref().and_then(named),
+        detail: row.detail,
+        due_at: row.due_at.to_jiff(),
+    });
+    Ok(tasks.collect())
+}
+
+/// Whether a phone's owner opted out.
+async fn is_silenced(watched: &Watched, number: &str) -> sqlx::Result<bool> {
     let silenced = sqlx::query_scalar!(
         r#"select exists (
                select from suppression s join person p on p.id = s.person_id where p.number = $1
            ) as "silenced!""#,
         number,
     );
-    let silenced = silenced.fetch_one(&watched.db).await?;
+    silenced.fetch_one(&watched.db).await
+}
+
+/// The latest open conversation of a phone's owner, and the masked numbers of the others.
+async fn conversations(
+    watched: &Watched,
+    number: &str,
+) -> sqlx::Result<(Option<Conversation>, Vec<String>)> {
     let open = sqlx::query!(
         "select c.state, c.code, m.number
          from participant t
@@ -182,11 +247,11 @@ async fn standing(watched: &Watched, number: &str) -> sqlx::Result<(Option<Conve
          join conversation c on c.id = t.conversation_id
          join masked_number m on m.id = t.masked_number_id
          where p.number = $1 and t.left_at is null
-         order by t.joined_at desc
-         limit 1",
+         order by t.joined_at desc",
         number,
     );
-    let open = open.fetch_optional(&watched.db).await?.map(|open| {
+    let mut open = open.fetch_all(&watched.db).await?.into_iter();
+    let latest = open.next().map(|open| {
         let link = open.code.parse::<Code>().ok().zip(open.number.parse::<PhoneNumber>().ok());
         let link = link.filter(|_| open.state == "waiting");
         Conversation {
@@ -199,5 +264,5 @@ async fn standing(watched: &Watched, number: &str) -> sqlx::Result<(Option<Conve
             masked_number: open.number,
         }
     });
-    Ok((open, silenced))
+    Ok((latest, open.map(|open| open.number).collect()))
 }

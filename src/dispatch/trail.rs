@@ -1,21 +1,95 @@
 //! What a decision promises, and what the trail says of it.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
     audit::{Kind, Record},
     carrier::wire::InboundText,
+    consent::Channel,
     conversation::{
         Address,
-        decide::{Decision, Effect},
+        effect::{Decision, Effect},
+        time,
     },
-    ids::TextId,
+    ids::{ConversationId, PersonId, TextId},
     outbox::Promise,
     texts::Brand,
 };
 
-/// The texts that a decision promises, in their order.
-pub(super) fn promises(decision: &Decision, text: &InboundText, brand: &Brand) -> Vec<Promise> {
+/// What brought a decision about.
+pub(super) enum Origin<'a> {
+    /// A text.
+    Text { text: &'a InboundText, sender: &'a Address, decision: &'a Decision },
+    /// Time, or what the carrier reported: nobody's word.
+    Clock,
+    /// A member of staff.
+    Staff { rule: &'static str, person: PersonId, channel: Channel, evidence: Option<String> },
+}
+
+impl Origin<'_> {
+    /// The carrier's id of the text.
+    pub(super) fn carrier_id(&self) -> Option<&str> {
+        match self {
+            Self::Text { text, .. } => Some(&text.carrier_id),
+            Self::Clock | Self::Staff { .. } => None,
+        }
+    }
+
+    /// The rule for the ledger of consent.
+    pub(super) fn rule(&self) -> &'static str {
+        match self {
+            Self::Text { decision, .. } => decision.rule.as_str(),
+            Self::Clock => "clock",
+            Self::Staff { rule, .. } => rule,
+        }
+    }
+
+    /// How it came in.
+    pub(super) fn channel(&self) -> Channel {
+        match self {
+            Self::Text { .. } => Channel::Text,
+            Self::Clock => Channel::Carrier,
+            Self::Staff { channel, .. } => *channel,
+        }
+    }
+
+    /// What proves it.
+    pub(super) fn evidence(&self) -> Option<&str> {
+        match self {
+            Self::Staff { evidence, .. } => evidence.as_deref(),
+            _ => self.carrier_id(),
+        }
+    }
+
+    /// A record of this kind, by whoever brought it about.
+    fn record(&self, kind: Kind) -> Record {
+        match self {
+            Self::Text { text, sender, .. } => Record {
+                person: Some(sender.person),
+                masked_number: Some(sender.through.number.clone()),
+                carrier_id: Some(text.carrier_id.clone()),
+                ..Record::of(kind)
+            },
+            Self::Clock => Record::of(kind),
+            Self::Staff { rule, person, .. } => {
+                Record { rule: Some(rule), person: Some(*person), ..Record::of(kind) }
+            }
+        }
+    }
+}
+
+/// The texts that effects promise, in their order.
+pub(super) fn promises(
+    effects: &[Effect],
+    origin: &Origin<'_>,
+    brand: &Brand,
+    now: Timestamp,
+) -> Vec<Promise> {
+    let body = match origin {
+        Origin::Text { text, .. } => text.body.as_str(),
+        Origin::Clock | Origin::Staff { .. } => "",
+    };
     let promise = |effect: &Effect| match effect {
         Effect::Relay { conversation, to } => Some(Promise {
             id: TextId::new(),
@@ -23,8 +97,9 @@ pub(super) fn promises(decision: &Decision, text: &InboundText, brand: &Brand) -
             to: to.person,
             through: to.through.id,
             answer: None,
-            body: text.body.clone(),
+            body: body.to_owned(),
             despite_optout: false,
+            give_up_at: None,
         }),
         Effect::Say { to, conversation, answer, despite_optout } => Some(Promise {
             id: TextId::new(),
@@ -34,60 +109,90 @@ pub(super) fn promises(decision: &Decision, text: &InboundText, brand: &Brand) -
             answer: Some(answer.name()),
             body: answer.render(brand),
             despite_optout: *despite_optout,
+            give_up_at: answer.of_no_use_after().map(|after| time::after(now, after)),
         }),
         _ => None,
     };
-    decision.effects.iter().filter_map(promise).collect()
+    effects.iter().filter_map(promise).collect()
 }
 
-/// The records of a text, of what it changed, and of what was promised because of it.
+/// The records of what came in, of what it changed, and of what was promised because of it.
 pub(super) fn records(
-    decision: &Decision,
-    sender: &Address,
-    text: &InboundText,
+    effects: &[Effect],
+    origin: &Origin<'_>,
     promises: Vec<Promise>,
 ) -> Vec<Record> {
-    let by_sender = |kind| Record {
-        person: Some(sender.person),
-        masked_number: Some(sender.through.number.clone()),
-        ..inbound(kind, text)
+    let received = match origin {
+        Origin::Text { text, sender, decision } => Some(Record {
+            rule: Some(decision.rule.as_str()),
+            conversation: decision.conversation,
+            person: Some(sender.person),
+            masked_number: Some(sender.through.number.clone()),
+            ..inbound(Kind::Received, text)
+        }),
+        Origin::Clock | Origin::Staff { .. } => None,
     };
-    let turn = |effect: &Effect| {
-        let (kind, conversation, detail) = match effect {
-            Effect::Open { fresh, .. } => (Kind::Opened, Some(fresh.id), None),
-            Effect::Join(id) => (Kind::Joined, Some(*id), None),
-            Effect::End(id, reason) => (Kind::Ended, Some(*id), Some(reason.as_str().to_owned())),
-            Effect::Suppress => (Kind::OptedOut, None, None),
-            Effect::Lift => (Kind::OptedIn, None, None),
-            Effect::Relay { .. } | Effect::Say { .. } => return None,
-        };
-        Some(Record { conversation, detail, body: None, media: None, ..by_sender(kind) })
-    };
-    let received = Record {
-        rule: Some(decision.rule.as_str()),
-        conversation: decision.conversation,
-        ..by_sender(Kind::Received)
-    };
-    let recipients = decision.effects.iter().filter_map(recipient);
-    let kept = recipients.zip(promises).map(|(to, promise)| Record {
-        rule: promise.answer,
-        conversation: promise.conversation,
-        person: promise.answer.is_none().then_some(sender.person),
-        recipient: Some(to.person),
-        masked_number: Some(to.through.number.clone()),
-        carrier_id: Some(text.carrier_id.clone()),
-        text: Some(promise.id),
-        body: Some(promise.body),
-        ..Record::of(if promise.answer.is_none() { Kind::Relayed } else { Kind::Answered })
+    let turns = effects.iter().flat_map(|effect| turns(effect, origin));
+    let recipients = effects.iter().filter_map(Effect::recipient);
+    let kept = recipients.zip(promises).map(|(to, promise)| {
+        let kind = if promise.answer.is_none() { Kind::Relayed } else { Kind::Answered };
+        let record = origin.record(kind);
+        Record {
+            rule: promise.answer,
+            conversation: promise.conversation,
+            person: record.person.filter(|_| promise.answer.is_none()),
+            recipient: Some(to.person),
+            masked_number: Some(to.through.number.clone()),
+            text: Some(promise.id),
+            body: Some(promise.body),
+            ..record
+        }
     });
-    std::iter::once(received).chain(decision.effects.iter().filter_map(turn)).chain(kept).collect()
+    received.into_iter().chain(turns).chain(kept).collect()
 }
 
-/// Whom an effect texts, if it texts anybody.
-fn recipient(effect: &Effect) -> Option<&Address> {
+/// The records of what an effect changes.
+fn turns(effect: &Effect, origin: &Origin<'_>) -> Vec<Record> {
+    let turn = |kind, conversation: Option<ConversationId>, detail: Option<String>| {
+        vec![Record { conversation, detail, ..origin.record(kind) }]
+    };
+    let between = |kind, person: PersonId, other: PersonId, conversation| Record {
+        conversation,
+        person: Some(person),
+        recipient: Some(other),
+        ..origin.record(kind)
+    };
     match effect {
-        Effect::Relay { to, .. } | Effect::Say { to, .. } => Some(to),
-        _ => None,
+        Effect::Open { fresh, .. } => turn(Kind::Opened, Some(fresh.id), None),
+        Effect::Join(id, _) => turn(Kind::Joined, Some(*id), None),
+        Effect::Reopen { fresh, of, .. } => {
+            turn(Kind::Reopened, Some(fresh.id), Some(of.to_string()))
+        }
+        Effect::End(id, reason) => turn(Kind::Ended, Some(*id), Some(reason.as_str().to_owned())),
+        Effect::Warn(id) => turn(Kind::Warned, Some(*id), None),
+        Effect::Extend(id) => turn(Kind::Extended, Some(*id), None),
+        Effect::AskToReopen(id, _) => turn(Kind::ReopenAsked, Some(*id), None),
+        Effect::Suppress(person) => {
+            vec![Record { person: Some(*person), ..origin.record(Kind::OptedOut) }]
+        }
+        Effect::Lift(person) => {
+            vec![Record { person: Some(*person), ..origin.record(Kind::OptedIn) }]
+        }
+        Effect::CarrierLift(_) => turn(Kind::CarrierLifted, None, None),
+        Effect::Flag { conversation, plea, .. } => {
+            turn(Kind::Flagged, *conversation, Some((*plea).to_owned()))
+        }
+        Effect::Block { person, other, report } => {
+            let kind = if report.is_some() { Kind::PersonReported } else { Kind::Blocked };
+            vec![between(kind, *person, *other, *report)]
+        }
+        Effect::CountFailure(_) => turn(Kind::CodeFailed, None, None),
+        Effect::OfferMove { .. } => turn(Kind::MoveOffered, None, None),
+        Effect::Move { from, to, conversations } => {
+            let moved = |id: &ConversationId| between(Kind::Moved, *from, *to, Some(*id));
+            conversations.iter().map(moved).collect()
+        }
+        Effect::Relay { .. } | Effect::Say { .. } => Vec::new(),
     }
 }
 

@@ -8,25 +8,47 @@ use crate::{
     audit::{self, Kind, Record},
     carrier::wire::{InboundText, Receipt},
     clock::{Clock, SqlTimestamp},
-    dispatch,
+    database, dispatch,
     ids::TextId,
     outbox::receipts,
 };
+
+/// How often a text that lost a race is judged again.
+const RACES: usize = 3;
 
 /// Takes in one text, exactly once however often it is delivered.
 ///
 /// # Errors
 /// The database's. Nothing of the text is kept then, and it must be delivered again.
 pub async fn receive(app: &App, text: &InboundText) -> sqlx::Result<()> {
+    let mut races = 0;
+    let is_new = loop {
+        match receive_once(app, text).await {
+            Err(error) if is_lost_race(&error) && races < RACES => races += 1,
+            received => break received?,
+        }
+    };
+    app.wake.notify_one();
+    count(if is_new { "text" } else { "duplicate" });
+    Ok(())
+}
+
+/// Takes in one text in one transaction; false when it was taken in before.
+async fn receive_once(app: &App, text: &InboundText) -> sqlx::Result<bool> {
     let mut tx = begin(app).await?;
     let kept_at = keep(&mut tx, &text.carrier_id, &app.clock).await?;
     if let Some(now) = kept_at {
         dispatch::handle(app, &mut tx, text, now).await?;
     }
     tx.commit().await?;
-    app.wake.notify_one();
-    count(if kept_at.is_some() { "text" } else { "duplicate" });
-    Ok(())
+    Ok(kept_at.is_some())
+}
+
+/// Whether somebody else's transaction was first to what this one wanted, as a constraint or a
+/// deadlock says: judged again, it sees what the other has done.
+fn is_lost_race(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| matches!(&*code, "23505" | "40001" | "40P01"))
 }
 
 /// Takes in word of a text that we sent. `token` is the text that the URL named.
@@ -38,8 +60,8 @@ pub async fn receive_receipt(
     receipt: &Receipt,
     token: Option<TextId>,
 ) -> sqlx::Result<()> {
-    let now = app.clock.now();
     let mut tx = begin(app).await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let noted = receipts::note(&mut tx, receipt, token, now).await?;
     tx.commit().await?;
     count("receipt");
@@ -52,8 +74,8 @@ pub async fn receive_receipt(
 /// # Errors
 /// The database's.
 pub(super) async fn receive_unreadable(app: &App, body: Option<String>) -> sqlx::Result<()> {
-    let now = app.clock.now();
     let mut tx = begin(app).await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let record = Record { rule: Some("payload_unreadable"), body, ..Record::of(Kind::Refused) };
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;

@@ -49,14 +49,25 @@ fn is_within(left: Timestamp, now: Timestamp) -> bool {
     now.duration_since(left).abs() < SECOND
 }
 
-/// Locks the row of the SMS limit, so that one worker at a time hands out what it allows.
-pub(super) async fn lock(conn: &mut PgConnection) -> sqlx::Result<Recent> {
-    let recent = sqlx::query_scalar!(
-        r#"select recent as "recent: Vec<SqlTimestamp>" from send_limit where kind = 'sms' for update"#
+/// Locks the row of the SMS limit, so that one worker at a time hands out what it allows, and tells
+/// the time behind the lock: `instead`, or else the database's. All workers must mean the same time.
+pub(super) async fn lock(
+    conn: &mut PgConnection,
+    instead: Option<SqlTimestamp>,
+) -> sqlx::Result<(Recent, Timestamp)> {
+    // The time is asked for outside: another worker may have kept the lock for a while.
+    let row = sqlx::query!(
+        r#"with locked as materialized (
+               select recent from send_limit where kind = 'sms' for update
+           )
+           select recent as "recent!: Vec<SqlTimestamp>", coalesce($1, clock_timestamp()) as "now!"
+           from locked"#,
+        instead as _,
     )
     .fetch_one(conn)
     .await?;
-    Ok(Recent::new(recent.into_iter().map(SqlTimestamp::to_jiff).collect()))
+    let recent = row.recent.into_iter().map(SqlTimestamp::to_jiff).collect();
+    Ok((Recent::new(recent), row.now.to_jiff()))
 }
 
 /// Writes the row of the SMS limit.

@@ -6,17 +6,25 @@
 
 pub mod backlog;
 mod dropped;
+mod failures;
 pub mod limit;
 mod queue;
 pub mod receipts;
+mod redirect;
 pub mod worker;
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-pub use self::dropped::drop_queued;
-use crate::ids::{ConversationId, MaskedNumberId, PersonId, TextId};
+pub use self::{
+    dropped::{drop_queued, drop_words},
+    redirect::redirect,
+};
+use crate::{
+    clock::SqlTimestamp,
+    ids::{ConversationId, MaskedNumberId, PersonId, TextId},
+};
 
 /// The longest wait between two tries, whatever the carrier asks for.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
@@ -38,13 +46,16 @@ pub struct Promise {
     pub body: String,
     /// Goes out although its recipient opted out.
     pub despite_optout: bool,
+    /// When it is of no more use: from then on it is dropped, never sent.
+    pub give_up_at: Option<Timestamp>,
 }
 
-/// Puts these texts into the outbox, in their order, because of one inbound text.
+/// Puts these texts into the outbox, in their order. `cause` is the carrier's id of the inbound text
+/// that called for them, if one did.
 pub async fn promise(
     conn: &mut PgConnection,
     promises: &[Promise],
-    cause: &str,
+    cause: Option<&str>,
     now: Timestamp,
 ) -> sqlx::Result<()> {
     if promises.is_empty() {
@@ -58,15 +69,17 @@ pub async fn promise(
     let recipients: Vec<_> = promises.iter().map(|promise| promise.to.uuid()).collect();
     let numbers: Vec<_> = promises.iter().map(|promise| promise.through.uuid()).collect();
     let bodies: Vec<_> = promises.iter().map(|promise| promise.body.clone()).collect();
+    let give_up: Vec<Option<SqlTimestamp>> =
+        promises.iter().map(|promise| promise.give_up_at.map(ToSqlx::to_sqlx)).collect();
     sqlx::query!(
         "insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,
-             masked_number_id, cause, body, queued_at, due_at)
+             masked_number_id, cause, body, queued_at, due_at, give_up_at)
          select id, kind, despite_optout, conversation_id, recipient_id,
-             masked_number_id, $1, body, $2, $2
+             masked_number_id, $1, body, $2, $2, give_up_at
          from unnest($3::uuid[], $4::text[], $5::boolean[], $6::uuid[], $7::uuid[], $8::uuid[],
-             $9::text[]) with ordinality
+             $9::text[], $10::timestamptz[]) with ordinality
              as new (id, kind, despite_optout, conversation_id, recipient_id,
-                 masked_number_id, body, place)
+                 masked_number_id, body, give_up_at, place)
          order by place",
         cause,
         now.to_sqlx() as _,
@@ -77,6 +90,7 @@ pub async fn promise(
         &recipients,
         &numbers,
         &bodies,
+        &give_up as _,
     )
     .execute(conn)
     .await?;

@@ -4,13 +4,18 @@
 //! state is never left again.
 
 use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-use super::queue;
+use super::{
+    failures::{self, STOPPED, Stopped},
+    queue,
+};
 use crate::{
     audit::{self, Kind, Record},
     carrier::wire::Receipt,
-    ids::TextId,
+    consent,
+    ids::{MaskedNumberId, PersonId, TextId},
 };
 
 /// What a receipt changed.
@@ -48,12 +53,16 @@ pub async fn note(
     token: Option<TextId>,
     now: Timestamp,
 ) -> sqlx::Result<Noted> {
+    if is_stopped(receipt) {
+        lock_recipient(conn, receipt, token, now).await?;
+    }
     if let Some(text) = token {
         // It may be the first word of a text whose answer is still under way, or was lost.
-        queue::accept(conn, text, None, &receipt.carrier_id, now).await?;
+        queue::accept(conn, text, None, &receipt.carrier_id, Some(now.to_sqlx())).await?;
     }
     let known = sqlx::query!(
-        r#"select text_id as "text_id!: TextId", delivery as "delivery!", status
+        r#"select text_id as "text_id!: TextId", delivery as "delivery!", status, noted_at,
+               recipient_id as "recipient: PersonId", masked_number_id as "number: MaskedNumberId"
            from carrier_message
            where carrier_id = $1 and direction = 'outbound'
            for update"#,
@@ -90,5 +99,65 @@ pub async fn note(
         ..Record::of(kind)
     };
     audit::record(conn, &[record], now).await?;
+    // Texts that an earlier version sent do not tell whom they were for.
+    if let (Noted::Failed, Some(person), Some(number)) = (noted, known.recipient, known.number) {
+        failed(conn, receipt, (person, number), known.noted_at.to_jiff(), now).await?;
+    }
     Ok(noted)
+}
+
+/// Notes what a final failure says beyond the text.
+async fn failed(
+    conn: &mut PgConnection,
+    receipt: &Receipt,
+    (person, number): (PersonId, MaskedNumberId),
+    left_at: Timestamp,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    if is_stopped(receipt) {
+        // Held since the beginning, unless the text was settled only just now.
+        consent::lock(conn, person, Some(now.to_sqlx())).await?;
+        let stopped = Stopped {
+            person,
+            number,
+            rule: "failed_1110",
+            evidence: receipt.carrier_id.clone(),
+            carrier_id: Some(&receipt.carrier_id),
+            left_at,
+        };
+        return failures::block(conn, stopped, now).await;
+    }
+    // Whatever else the carrier writes there could be anything.
+    let code = receipt.code.as_deref().and_then(|code| code.parse::<u16>().ok());
+    let why = code.map_or_else(|| "failed".to_owned(), |code| format!("failed {code}"));
+    failures::note(conn, number, &why, now).await
+}
+
+/// Whether it says that the phone texted STOP to the number.
+fn is_stopped(receipt: &Receipt) -> bool {
+    let code = receipt.code.as_deref().and_then(|code| code.parse().ok());
+    receipt.status == "failed" && code == Some(STOPPED)
+}
+
+/// Locks whom the text was for, before anything of the outbox.
+async fn lock_recipient(
+    conn: &mut PgConnection,
+    receipt: &Receipt,
+    token: Option<TextId>,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let recipient = sqlx::query_scalar!(
+        r#"select coalesce(
+               (select recipient_id from carrier_message where carrier_id = $1),
+               (select recipient_id from outbox where id = $2)
+           ) as "recipient: PersonId""#,
+        receipt.carrier_id,
+        token as _,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if let Some(person) = recipient {
+        consent::lock(conn, person, Some(now.to_sqlx())).await?;
+    }
+    Ok(())
 }

@@ -5,16 +5,22 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
 use super::{
-    LONGEST_WAIT, backlog, dropped, limit,
+    LONGEST_WAIT, backlog, dropped,
+    failures::{self, STOPPED, Stopped},
+    limit,
     queue::{self, Claim},
 };
 use crate::{
     app::App,
     carrier::{Flowroute, Outgoing, SendError},
+    clock::SqlTimestamp,
+    consent,
 };
 
 /// How long a claimed text is ours before others take its worker for dead. A call takes 15 s at
@@ -34,8 +40,8 @@ const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// What one look at the outbox brought.
 struct Round {
     claims: Vec<Claim>,
-    /// When the carrier's limit lets the next text go, if it is what holds them back.
-    next: Option<Timestamp>,
+    /// How long until the carrier's limit lets the next text go, if it is what holds them back.
+    next: Option<Duration>,
 }
 
 /// Sends texts until the app is draining, then finishes those under way.
@@ -51,7 +57,7 @@ pub async fn run(app: App, carrier: Flowroute) {
                     for claim in round.claims {
                         calls.spawn(deliver(app.clone(), carrier.clone(), claim));
                     }
-                    wait = round.next.map_or(POLL, |next| until(&app, next)).min(POLL);
+                    wait = round.next.unwrap_or(POLL).min(POLL);
                 }
                 Ok(Err(error)) => tracing::warn!(%error, "the outbox cannot be read; trying again"),
             }
@@ -87,17 +93,17 @@ async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
     let per_second = app.settings.sms_per_second;
     let mut tx = app.db.begin().await?;
     // The limit's row is locked first: workers take turns, and none claims what it may not send.
-    let mut recent = limit::lock(&mut tx).await?;
-    // Asked behind the lock: another worker may have kept it for a while.
-    let now = app.clock.now();
+    let (mut recent, now) = limit::lock(&mut tx, app.clock.instead()).await?;
     let abandoned = queue::abandon_expired(&mut tx, now).await?;
-    dropped::drop_suppressed(&mut tx, now).await?;
+    dropped::drop_unsendable(&mut tx, now).await?;
     let count = recent.free(per_second, now).min(room);
     let claims = match i64::try_from(count) {
         Ok(count @ 1..) => queue::claim(&mut tx, count, LEASE, now).await?,
         _ => Vec::new(),
     };
-    let next = recent.next(per_second, now);
+    let next = recent
+        .next(per_second, now)
+        .map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
     if !claims.is_empty() {
         limit::write(&mut tx, recent.note(claims.len(), now)).await?;
     }
@@ -131,28 +137,55 @@ fn callback(app: &App, claim: &Claim) -> String {
 }
 
 async fn settle(app: &App, claim: &Claim, outcome: &Result<String, SendError>) -> sqlx::Result<()> {
-    let now = app.clock.now();
+    let instead = app.clock.instead();
     let mut tx = app.db.begin().await?;
     match outcome {
         Ok(carrier_id) => {
-            queue::accept(&mut tx, claim.id, Some(claim.attempt), carrier_id, now).await?;
+            queue::accept(&mut tx, claim.id, Some(claim.attempt), carrier_id, instead).await?;
         }
-        Err(error @ SendError::Refused { .. }) => {
-            queue::fail(&mut tx, claim, &error.to_string(), now).await?;
+        Err(error @ SendError::Refused { status, code }) => {
+            refused(&mut tx, claim, error, (*status, *code), instead).await?;
         }
         Err(SendError::NotAccepted { .. }) if claim.attempt >= TRIES => {
-            queue::fail(&mut tx, claim, "gave_up", now).await?;
+            queue::fail(&mut tx, claim, "gave_up", instead).await?;
         }
         Err(SendError::NotAccepted { retry_after, .. }) => {
             let wait = backoff(claim.attempt, *retry_after, rand::random());
-            let due_at = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-            queue::postpone(&mut tx, claim, due_at).await?;
+            queue::postpone(&mut tx, claim, wait, instead).await?;
         }
         Err(SendError::Unknown(_)) => {
-            queue::mark_unknown(&mut tx, claim, "answer_lost", now).await?;
+            queue::mark_unknown(&mut tx, claim, "answer_lost", instead).await?;
         }
     }
     tx.commit().await
+}
+
+/// Settles a text that was refused for good, and notes what that says beyond the text.
+async fn refused(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    error: &SendError,
+    (status, code): (u16, Option<u32>),
+    instead: Option<SqlTimestamp>,
+) -> sqlx::Result<()> {
+    let why = error.to_string();
+    if (status, code) != (400, Some(STOPPED)) {
+        if let Some(at) = queue::fail(conn, claim, &why, instead).await? {
+            failures::note(conn, claim.number, &format!("refused {status}"), at).await?;
+        }
+        return Ok(());
+    }
+    let now = consent::lock(conn, claim.person, instead).await?;
+    queue::fail(conn, claim, &why, Some(now.to_sqlx())).await?;
+    let stopped = Stopped {
+        person: claim.person,
+        number: claim.number,
+        rule: "refused_1110",
+        evidence: claim.id.to_string(),
+        carrier_id: None,
+        left_at: claim.at,
+    };
+    failures::block(conn, stopped, now).await
 }
 
 /// How long to wait before the next try: twice as long each time, between half and all of it by
@@ -180,10 +213,6 @@ fn report(claim: &Claim, outcome: &Result<String, SendError>) {
             tracing::warn!(id = %claim.id, attempt, outcome = what, %error, "a send did not succeed");
         }
     }
-}
-
-fn until(app: &App, next: Timestamp) -> Duration {
-    Duration::try_from(next.duration_since(app.clock.now())).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub async fn lock(
     find(conn, number).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
-async fn find(conn: &mut PgConnection, number: &PhoneNumber) -> sqlx::Result<Option<PersonId>> {
+/// Finds the person with this number, and locks them until commit.
+pub async fn find(conn: &mut PgConnection, number: &PhoneNumber) -> sqlx::Result<Option<PersonId>> {
     sqlx::query_scalar!(
         "select id from person where number = $1 for no key update",
         number.as_str()

@@ -1,11 +1,27 @@
 //! The pool of masked numbers: the operator's own numbers that stand between two people.
 
+mod candidates;
+mod choose;
+mod forecast;
+mod health;
+mod list;
+mod state;
+mod sync;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
-use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::{clock::SqlTimestamp, ids::MaskedNumberId, phone::PhoneNumber};
+pub use self::{
+    candidates::candidates,
+    choose::{Candidate, Met, Near, choose, may_use},
+    forecast::{Forecast, forecast, measure, warn_if_short},
+    health::quarantine_failing,
+    list::{Listed, list},
+    state::{NumberState, lock_states, open_conversations, set_state},
+    sync::Plan,
+};
+use crate::{ids::MaskedNumberId, phone::PhoneNumber};
 
 /// A number of the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,17 +30,6 @@ pub struct MaskedNumber {
     pub id: MaskedNumberId,
     /// The number itself, which is no secret.
     pub number: PhoneNumber,
-}
-
-/// A number of the pool as `maskline numbers list` shows it.
-#[derive(Debug, Serialize)]
-pub struct Listed {
-    /// The number in E.164.
-    pub number: String,
-    /// When it was added.
-    pub added_at: Timestamp,
-    /// How many conversations stand on it now.
-    pub open_conversations: i64,
 }
 
 /// Finds a masked number by the number that was texted.
@@ -38,15 +43,44 @@ pub async fn find(
     Ok(id.map(|id| MaskedNumber { id, number: number.clone() }))
 }
 
-/// Adds a number; false when it was there before.
+/// Both ends of a text, seen from the pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ends {
+    /// The masked number that was texted; none when it is not in the pool.
+    pub to: Option<MaskedNumber>,
+    /// Whether the sender is a number of the pool, too.
+    pub is_from_ours: bool,
+}
+
+/// Finds the number that was texted, and whether it was one of ours that did so.
+pub async fn find_both(
+    conn: &mut PgConnection,
+    to: &PhoneNumber,
+    from: Option<&PhoneNumber>,
+) -> sqlx::Result<Ends> {
+    let ours = sqlx::query!(
+        "select id, number from masked_number where number = $1 or number = $2",
+        to.as_str(),
+        from.map(PhoneNumber::as_str),
+    )
+    .fetch_all(conn)
+    .await?;
+    let find = |number: &PhoneNumber| {
+        let row = ours.iter().find(|row| row.number == number.as_str())?;
+        Some(MaskedNumber { id: row.id, number: number.clone() })
+    };
+    Ok(Ends { to: find(to), is_from_ours: from.and_then(find).is_some() })
+}
+
+/// Adds a number, in service; false when it was there before, in whatever state.
 pub async fn add(
     conn: &mut PgConnection,
     number: &PhoneNumber,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
     let added = sqlx::query!(
-        "insert into masked_number (id, number, added_at)
-         values ($1, $2, $3)
+        "insert into masked_number (id, number, added_at, state_since)
+         values ($1, $2, $3, $3)
          on conflict (number) do nothing",
         MaskedNumberId::new() as _,
         number.as_str(),
@@ -57,22 +91,7 @@ pub async fn add(
     Ok(added.rows_affected() == 1)
 }
 
-/// Lists all numbers, oldest first.
-pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Listed>> {
-    let rows = sqlx::query!(
-        r#"select m.number, m.added_at,
-               (select count(distinct p.conversation_id)
-                from participant p
-                where p.masked_number_id = m.id and p.left_at is null) as "open!"
-           from masked_number m
-           order by m.added_at, m.number"#
-    )
-    .fetch_all(conn)
-    .await?;
-    let listed = |number, added_at: SqlTimestamp, open| Listed {
-        number,
-        added_at: added_at.to_jiff(),
-        open_conversations: open,
-    };
-    Ok(rows.into_iter().map(|row| listed(row.number, row.added_at, row.open)).collect())
+/// Reads what a check constraint has already approved.
+fn read_number(stored: &str) -> sqlx::Result<PhoneNumber> {
+    stored.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))
 }

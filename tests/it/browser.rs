@@ -115,6 +115,21 @@ impl Browser {
         assert!(found.is_ok(), "{css} did not come: {}", self.page.source().await.unwrap());
     }
 
+    async fn text(&self, css: &str) -> String {
+        self.page.find(Locator::Css(css)).await.unwrap().text().await.unwrap()
+    }
+
+    /// Waits until these words stand in an element.
+    async fn wait_for_words(&self, css: &str, words: &str) {
+        let read = async {
+            while !self.text(css).await.contains(words) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, read).await;
+        assert!(found.is_ok(), "{words:?} does not stand in {css}: {}", self.text(css).await);
+    }
+
     async fn run(&self, script: &str) -> Value {
         self.page.execute(script, vec![]).await.unwrap()
     }
@@ -187,6 +202,13 @@ async fn a_whole_conversation_in_the_page() {
     browser.check_accessibility("the empty page").await;
 
     browser.click("scene-start").await;
+    browser.ready("scene-join").await;
+    let link = browser.page.find(Locator::Css(".ticket a")).await.unwrap();
+    let (href, code) =
+        (link.attr("href").await.unwrap().unwrap(), browser.text(".ticket .code").await);
+    assert_eq!(href, format!("sms:+14155550100?body=JOIN%20{code}"));
+    let qr = "const qr = document.querySelector('.ticket img'); return qr.complete && qr.naturalWidth > 0";
+    assert_eq!(browser.run(qr).await, true, "the QR code is drawn");
     browser.click("scene-join").await;
     browser.click("scene-talk").await;
     browser.wait(&format!("{} [data-source=other]", at("phone-ann"))).await;
@@ -225,6 +247,38 @@ async fn a_whole_conversation_in_the_page() {
     browser.close().await;
 }
 
+#[tokio::test]
+async fn the_other_number_a_block_and_what_staff_must_see() {
+    let Some(browser) = Browser::start().await else { return };
+    let demo = Demo::start(&[]).await;
+    browser.page.goto(&demo.address).await.unwrap();
+    browser.click("scene-start").await;
+    browser.click("scene-join").await;
+    assert!(
+        !browser.page.find(Locator::Css(&at("staff"))).await.unwrap().is_displayed().await.unwrap()
+    );
+
+    browser.click("scene-second").await;
+    browser.ready("scene-end").await;
+    browser.wait_for_words("#masked", "0101").await;
+    browser.wait_for_words("#conversation", "still connected on").await;
+    browser.check_accessibility("two conversations").await;
+
+    demo.text(crate::demo::BEN, "sorry, wrong number").await;
+    browser.wait_for_words("#staff-tasks", "Ben’s words may mean").await;
+    browser.check_accessibility("something for staff").await;
+
+    browser.click("scene-end").await;
+    browser.wait_for_words("#masked", "0100").await;
+    browser.click("scene-block").await;
+    browser.ready("scene-end").await;
+    browser.wait_for_words(&at("phone-ben"), "that code does not work").await;
+    browser.wait_for_words("#conversation", "Ben blocked Ann").await;
+    assert_eq!(browser.text("#scene-note").await, "", "no scene gave up");
+    browser.check_accessibility("kept apart").await;
+    browser.close().await;
+}
+
 /// Takes the README's picture, where one is asked for.
 async fn picture(browser: &Browser) {
     let Ok(file) = std::env::var("PICTURE") else { return };
@@ -259,6 +313,8 @@ async fn the_page_fits_a_phone_and_works_in_the_dark() {
     browser.ready("scene-start").await;
     browser.click("scene-start").await;
     browser.ready("scene-join").await;
+    demo.text(crate::demo::BEN, "sorry, wrong number").await;
+    browser.wait(&at("task")).await;
     let wide = browser.run("return document.documentElement.scrollWidth > innerWidth").await;
     assert_eq!(wide, false, "nothing scrolls sideways");
     browser.check_accessibility("a narrow page").await;

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 
-use crate::support::{TestApp, code_in};
+use crate::support::{OTHER_NUMBER, TestApp, code_in};
 
 #[tokio::test]
 async fn two_people_talk_and_neither_sees_the_others_number() {
@@ -34,7 +34,7 @@ async fn two_people_talk_and_neither_sees_the_others_number() {
         [
             "It is 🚲 come at 6",
             "This conversation has ended.",
-            "You are in no conversation here, so this was not passed on. Text START to open one, or JOIN and the code you were given.",
+            "Your conversation here is over, so this was not passed on. Text START to open a new one, or REOPEN to ask for the old one.",
         ]
     );
     for text in test.simulator.ledger().accepted {
@@ -110,18 +110,57 @@ async fn a_code_that_is_wrong_used_expired_or_ones_own_gets_the_same_answer() {
 }
 
 #[tokio::test]
-async fn starting_or_joining_while_in_a_conversation_says_what_to_do() {
+async fn start_within_a_conversation_names_a_number_that_is_free() {
     let test = TestApp::start().await;
     let (ann, ben) = test.conversation().await;
-    let other = test.phone("+12065550199").on_the_other_number().starts().await;
-    for body in ["START", "JOIN K7QM-4XRT", &format!("JOIN {other}")] {
-        ben.texts(body).await;
-        test.deliver().await;
-        assert!(ben.last().contains("LEAVE"), "{body}: {}", ben.last());
-    }
+    ben.texts("START").await;
+    test.deliver().await;
+    assert_eq!(
+        ben.last(),
+        "This number is not free for a new conversation of yours. Text START to +14155550101 instead."
+    );
+    ben.on_the_other_number().starts().await;
+    ben.texts("START").await;
+    test.deliver().await;
+    assert!(ben.last().starts_with("You are already in a conversation here"), "{}", ben.last());
     ben.texts("still here").await;
     test.deliver().await;
     assert_eq!(ann.last(), "still here");
+}
+
+#[tokio::test]
+async fn a_join_within_a_conversation_lands_on_a_number_that_is_free() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    let cara = test.phone("+12065550199");
+    let code = cara.starts().await;
+    ben.texts(&format!("JOIN {code}")).await;
+    test.deliver().await;
+    let joined = test.simulator.phone(&ben.number).pop().unwrap();
+    assert!(joined.body.contains("Connected"), "{}", joined.body);
+    assert_eq!(joined.with.as_str(), OTHER_NUMBER);
+
+    ben.texts("for Ann").await;
+    ben.on_the_other_number().texts("for Cara").await;
+    cara.texts("for Ben").await;
+    test.deliver().await;
+    assert_eq!((ann.last(), cara.last()), ("for Ann".to_owned(), "for Cara".to_owned()));
+    let heard = test.simulator.phone(&ben.number).pop().unwrap();
+    assert_eq!((heard.body.as_str(), heard.with.as_str()), ("for Ben", OTHER_NUMBER));
+}
+
+#[tokio::test]
+async fn a_join_that_can_land_nowhere_says_so_and_costs_no_guess() {
+    let test = TestApp::start().await;
+    let (_, ben) = test.conversation().await;
+    ben.on_the_other_number().starts().await;
+    let dan = test.phone("+12065550198");
+    dan.texts(&format!("JOIN {}", code_in(&ben.last()).unwrap())).await;
+    let code = test.phone("+12065550199").starts().await;
+    ben.texts(&format!("JOIN {code}")).await;
+    test.deliver().await;
+    assert!(ben.last().starts_with("Sorry, none of our numbers is free"), "{}", ben.last());
+    assert_eq!(test.value::<i64>("select count(*) from code_failure").await, 0);
 }
 
 #[tokio::test]

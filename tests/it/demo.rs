@@ -45,7 +45,11 @@ impl Demo {
     }
 
     pub async fn text(&self, from: &str, body: &str) -> Value {
-        let text = json!({"from": from, "to": "+14155550100", "body": body});
+        self.text_to("+14155550100", from, body).await
+    }
+
+    async fn text_to(&self, to: &str, from: &str, body: &str) -> Value {
+        let text = json!({"from": from, "to": to, "body": body});
         let post = self.http.post(format!("{}texts", self.address)).json(&text);
         post.send().await.unwrap().json().await.unwrap()
     }
@@ -115,7 +119,11 @@ async fn a_conversation_is_held_and_ctrl_c_leaves_nothing_behind() {
     let code = waiting["phones"][0]["conversation"]["code"].as_str().unwrap();
     let qr = waiting["phones"][0]["conversation"]["qr_svg_url"].as_str().unwrap();
     let qr = demo.http.get(format!("{}{}", demo.address, &qr[1..])).send().await.unwrap();
-    assert!(qr.text().await.unwrap().starts_with("<svg"));
+    let link = format!("sms:+14155550100?body=JOIN%20{code}");
+    assert_eq!(waiting["phones"][0]["conversation"]["sms_link"], link);
+    let drawn = fast_qr::QRBuilder::new(link).build().unwrap();
+    let drawn = fast_qr::convert::svg::SvgBuilder::default().to_str(&drawn);
+    assert_eq!(qr.text().await.unwrap(), drawn, "the QR code is that link");
 
     demo.text(BEN, &format!("JOIN {code}")).await;
     demo.text(BEN, "hello Ann").await;
@@ -133,6 +141,43 @@ async fn a_conversation_is_held_and_ctrl_c_leaves_nothing_behind() {
     assert!(demo.entries() > 0, "PostgreSQL has a folder while the demo runs");
     assert_eq!(demo.end("-INT").await, Some(0));
     assert_eq!(demo.entries(), 0);
+}
+
+#[tokio::test]
+async fn a_second_conversation_a_block_and_what_staff_must_see_are_shown() {
+    let demo = Demo::start(&[]).await;
+    let waits = |on: &'static str| {
+        move |now: &Value| {
+            let conversation = &now["phones"][0]["conversation"];
+            conversation["state"] == "waiting" && conversation["masked_number"] == on
+        }
+    };
+    let code = |now: &Value| now["phones"][0]["conversation"]["code"].as_str().unwrap().to_owned();
+    demo.text(ANN, "START").await;
+    let first = code(&demo.until(waits("+14155550100")).await);
+    demo.text(BEN, &format!("JOIN {first}")).await;
+    demo.text(ANN, "START").await;
+    let names_it = |now: &Value| {
+        let heard = bodies(now, 0, "in");
+        heard.last().is_some_and(|body| body.contains("START to +14155550101"))
+    };
+    demo.until(names_it).await;
+    demo.text_to("+14155550101", ANN, "START").await;
+    let second = code(&demo.until(waits("+14155550101")).await);
+    demo.text(BEN, &format!("JOIN {second}")).await;
+    let both = demo.until(|now| now["phones"][1]["also_on"] == json!(["+14155550100"])).await;
+    assert_eq!(both["phones"][1]["conversation"]["masked_number"], "+14155550101");
+    assert_eq!((&both["tasks"], &both["apart"]), (&json!([]), &Value::Null));
+
+    demo.text(ANN, "sorry, wrong number").await;
+    demo.text(BEN, "REPORT").await;
+    let seen = demo.until(|now| now["apart"] == "Ben").await;
+    let tasks = seen["tasks"].as_array().unwrap().iter();
+    let tasks: Vec<_> = tasks.map(|task| (&task["kind"], &task["who"], &task["detail"])).collect();
+    let (report, soft) = (json!("report"), json!("soft_opt_out"));
+    let expected =
+        [(&report, &json!("Ben"), &Value::Null), (&soft, &json!("Ann"), &json!("wrong number"))];
+    assert_eq!(tasks, expected);
 }
 
 #[tokio::test]

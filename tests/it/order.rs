@@ -81,7 +81,7 @@ async fn one_lane_that_waits_keeps_no_other_waiting() {
     assert_eq!(test.deliver().await, 3);
     assert_eq!(ann.last(), "the other way");
     assert!(
-        ben.last().contains("START opens"),
+        ben.last().contains("START a chat"),
         "the same person on another number: {}",
         ben.last()
     );
@@ -180,4 +180,40 @@ async fn two_pairs_on_one_number_never_cross() {
     for (one, two) in [(0, 1), (1, 0), (2, 3), (3, 2)] {
         assert_eq!(heard[&phones[one].number], vec![phones[two].number.as_str(); 5]);
     }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_one_of_two_conversations_gets_both_whatever_the_plan() {
+    let test = TestApp::start().await;
+    let (ann, _) = test.conversation().await;
+    ann.on_the_other_number().starts().await;
+    let ids = test.column("select id::text from conversation order by id").await;
+    let [_, second] = &ids[..] else { panic!("{ids:?}") };
+    let person: maskline::ids::PersonId =
+        test.value("select id from person where number = '+12065550142'").await;
+
+    let mut holder = test.db.begin().await.unwrap();
+    let touch = format!("update conversation set last_talk_at = now() where id = '{second}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(touch)).execute(&mut *holder).await.unwrap();
+    let mut waiter = test.db.begin().await.unwrap();
+    // A plan that PostgreSQL takes by itself when its statistics suggest it.
+    sqlx::raw_sql("set local enable_hashagg = off; set local enable_hashjoin = off")
+        .execute(&mut *waiter)
+        .await
+        .unwrap();
+    let waits = async {
+        let named = maskline::conversation::store::Named::default();
+        maskline::conversation::store::lock(&mut waiter, person, named).await.unwrap()
+    };
+    let releases = async {
+        let waiting = "select exists (select from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock')";
+        while !test.value::<bool>(waiting).await {
+            tokio::task::yield_now().await;
+        }
+        holder.commit().await.unwrap();
+    };
+    let (locked, ()) = futures_util::join!(waits, releases);
+    let locked: Vec<String> = locked.iter().map(ToString::to_string).collect();
+    assert_eq!(locked, ids);
 }

@@ -427,6 +427,37 @@ async fn the_private_listener_tells_how_it_is() {
 }
 
 #[tokio::test]
+async fn the_metrics_tell_how_full_the_pool_is() {
+    let site = Site::new().await;
+    let env = [("DATABASE_URL", site.database.url.as_str())];
+    assert_eq!(run(&format!("numbers add {OTHER_NUMBER}"), &env).await.code, Some(0));
+    assert_eq!(run(&format!("numbers reserve {OTHER_NUMBER}"), &env).await.code, Some(0));
+    let served = site.serve().await;
+    let measured = async {
+        loop {
+            let metrics = served.get("/metrics").await.text().await.unwrap();
+            if metrics.contains("maskline_pool_full_in_days") {
+                return metrics;
+            }
+        }
+    };
+    let metrics = soon("the pool is measured", measured).await;
+    for line in [
+        "maskline_numbers{state=\"in_service\"} 1",
+        "maskline_numbers{state=\"reserved\"} 1",
+        "maskline_numbers{state=\"retiring\"} 0",
+        "maskline_numbers{state=\"quarantined\"} 0",
+        "maskline_pool_places 1000",
+        "maskline_pool_places_used 0",
+        // As Prometheus reads infinity.
+        "maskline_pool_full_in_days inf",
+    ] {
+        assert!(metrics.lines().any(|said| said == line), "{line} is not in:\n{metrics}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn it_is_not_ready_without_its_schema_or_its_database() {
     let site = Site::new().await;
     let served = site.serve().await;
@@ -465,6 +496,44 @@ async fn it_is_not_ready_without_its_schema_or_its_database() {
     tell(format!("alter database {name} allow_connections true")).await;
     let back = async { while served.ready().await.0 != 200 {} };
     soon("it finds its database again", back).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn blocks_and_what_staff_must_look_at_show_in_the_metrics() {
+    let site = Site::new().await;
+    let served = site.serve().await;
+    let shown = async || served.get("/metrics").await.text().await.unwrap();
+    let has = |metrics: &str, line: &str| metrics.lines().any(|found| found == line);
+    let before = shown().await;
+    for kind in ["soft_opt_out", "report", "carrier_block", "guessing", "quarantine", "pool"] {
+        assert!(has(&before, &format!("maskline_tasks_open{{kind=\"{kind}\"}} 0")), "{before}");
+    }
+    assert!(has(&before, "maskline_tasks_overdue 0"), "{before}");
+
+    site.text(BEN, "STOP").await;
+    site.text(BEN, "START").await;
+    site.until(
+        "select kind || ' ' || (due_at > now() + interval '10 days') from task",
+        &["carrier_block true"],
+    )
+    .await;
+    let blocked = shown().await;
+    assert!(has(&blocked, "maskline_tasks_open{kind=\"carrier_block\"} 1"), "{blocked}");
+    assert!(has(&blocked, "maskline_carrier_blocks_total 1"), "{blocked}");
+    assert!(has(&blocked, "maskline_tasks_overdue 0"), "{blocked}");
+    site.column("with late as (update task set due_at = now() returning 1) select 'x' from late")
+        .await;
+    let late = shown().await;
+    assert!(has(&late, "maskline_tasks_overdue 1"), "{late}");
+    site.column(
+        "with closed as (update task set closed_at = now(), outcome = 'looked' returning 1)
+         select 'x' from closed",
+    )
+    .await;
+    let closed = shown().await;
+    assert!(has(&closed, "maskline_tasks_open{kind=\"carrier_block\"} 0"), "{closed}");
+    assert!(has(&closed, "maskline_tasks_overdue 0"), "{closed}");
     served.stop().await;
 }
 

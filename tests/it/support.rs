@@ -26,7 +26,7 @@ use maskline::{
     http, inbound,
     outbox::worker,
     phone::PhoneNumber,
-    pool,
+    pool, sweeper,
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
@@ -158,13 +158,16 @@ pub struct Wishes<'a> {
     pub seed: u64,
     pub settings: &'a [(&'a str, &'a str)],
     pub carrier_url: Option<String>,
+    /// The masked numbers.
+    pub numbers: &'a [&'a str],
     /// The line through which the app, but not the test, reaches the database.
     pub cable: Option<&'a Cable>,
 }
 
 impl Default for Wishes<'_> {
     fn default() -> Self {
-        Self { seed: 1, settings: &[], carrier_url: None, cable: None }
+        let numbers = &[NUMBER, OTHER_NUMBER];
+        Self { seed: 1, settings: &[], carrier_url: None, numbers, cable: None }
     }
 }
 
@@ -176,7 +179,7 @@ impl TestApp {
     pub async fn wishing(wishes: Wishes<'_>) -> Self {
         let database = Database::migrated().await;
         let clock = ManualClock::at("2026-03-01T12:00:00Z".parse().unwrap());
-        let numbers: Vec<PhoneNumber> = [NUMBER, OTHER_NUMBER].map(number).into();
+        let numbers: Vec<PhoneNumber> = wishes.numbers.iter().map(|text| number(text)).collect();
         let simulator = Simulator::start(simulator::Settings {
             numbers: numbers.clone(),
             clock: Clock::Manual(clock.clone()),
@@ -299,6 +302,16 @@ impl TestApp {
                 return count;
             }
         }
+    }
+
+    /// Lets the sweeper do all that is due, and sends what comes of it.
+    pub async fn sweep(&self) {
+        let mut rounds = 0;
+        while sweeper::step(&self.app).await.unwrap() > 0 {
+            rounds += 1;
+            assert!(rounds < 100, "the same is due again and again");
+        }
+        self.deliver().await;
     }
 
     pub fn advance(&self, by: SignedDuration) {

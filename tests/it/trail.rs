@@ -52,6 +52,13 @@ async fn every_text_of_a_conversation_is_on_record() {
         ["received talk", "relayed", "accepted", "failed"]
     );
     test.faults(Faults::default());
+    // The failure said that Ben's phone had opted out.
+    ben.texts("unstop").await;
+    test.deliver().await;
+    assert_eq!(
+        new_records(&test, &mut seen).await,
+        ["received unstop", "carrier_lifted", "answered opted_in", "accepted", "delivered"]
+    );
 
     ann.texts("queued for Ben").await;
     ben.texts("unsubscribe").await;
@@ -168,4 +175,5 @@ async fn a_transaction_that_fails_leaves_nothing_and_a_later_delivery_is_taken_o
     all_or_nothing("audit_record", "hello").await;
     all_or_nothing("carrier_message", "hello").await;
     all_or_nothing("suppression", "unsubscribe").await;
+    all_or_nothing("consent_event", "unsubscribe").await;
 }

@@ -1,0 +1,117 @@
+//! `maskline conversations`: the open ones, and when they end by themselves.
+
+use std::{io::IsTerminal, path::Path};
+
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use sqlx::PgPool;
+
+use super::{Done, moment, numbers::Format, pseudonym};
+use crate::{
+    audit::{self, Kind, Record},
+    config,
+    conversation::terms::{self, Open, Terms},
+    ids::ConversationId,
+};
+
+/// Shows the open conversations and changes when one ends by itself.
+#[derive(Debug, Subcommand)]
+pub enum Conversations {
+    /// List the open conversations, with the times at which they end by themselves.
+    #[command(after_help = "Example:  maskline conversations list --format json")]
+    List {
+        /// A table for people, JSON for programs.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Change when one conversation ends by itself.
+    #[command(after_help = "\
+Example:  maskline conversations keep 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 --silence 7d
+          maskline conversations keep 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 --until 2026-12-31T18:00:00Z")]
+    Keep {
+        /// The conversation's id, as `maskline conversations list` shows it.
+        id: ConversationId,
+        /// Its new terms.
+        #[command(flatten)]
+        until: Until,
+    },
+}
+
+/// One of the two, or both.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct Until {
+    /// End it after so long a silence, such as 24h or 7d; 2h at least.
+    #[arg(long, value_name = "SPAN", value_parser = config::silence)]
+    silence: Option<SignedDuration>,
+    /// End it at the latest then; a time with its zone, such as 2026-12-31T18:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    until: Option<Timestamp>,
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// When the settings or the database cannot be used, or there is no such open conversation.
+pub async fn run(config: Option<&Path>, command: Conversations) -> Done {
+    let db = super::open(config).await?;
+    match command {
+        Conversations::List { format } => {
+            print(&terms::list(&mut *db.acquire().await?).await?, format)
+        }
+        Conversations::Keep { id, until } => keep(&db, id, &until).await,
+    }
+}
+
+async fn keep(db: &PgPool, id: ConversationId, until: &Until) -> Done {
+    let terms = Terms { silence: until.silence, ends_at: until.until };
+    let mut tx = db.begin().await?;
+    let now = super::now(&mut tx).await?;
+    if terms.ends_at.is_some_and(|ends_at| ends_at <= now) {
+        return Err("--until is in the past: give a time to come".into());
+    }
+    if !terms::change(&mut tx, id, terms, now).await? {
+        return Err("there is no such open conversation: see `maskline conversations list`".into());
+    }
+    let silence = terms.silence.map(|silence| format!("silence {}h", silence.as_hours()));
+    let ends_at = terms.ends_at.map(|ends_at| format!("until {ends_at}"));
+    let detail: Vec<String> = silence.into_iter().chain(ends_at).collect();
+    let record = Record {
+        conversation: Some(id),
+        detail: Some(detail.join(", ")),
+        ..Record::of(Kind::Kept)
+    };
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
+    println!("kept: {}", detail.join(", "));
+    Ok(())
+}
+
+fn print(open: &[Open], format: Format) -> Done {
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(open)?),
+        Format::Table if open.is_empty() && std::io::stdout().is_terminal() => {
+            println!("No conversation is open.");
+        }
+        Format::Table => {
+            println!(
+                "{:<36}  {:<7}  {:<18}  {:<26}  {:<20}  {:<20}  ENDS AT THE LATEST",
+                "CONVERSATION", "STATE", "PEOPLE", "MASKED NUMBERS", "LAST TEXT", "ENDS BY SILENCE"
+            );
+            for one in open {
+                let people: Vec<String> = one.people.iter().map(pseudonym).collect();
+                println!(
+                    "{:<36}  {:<7}  {:<18}  {:<26}  {:<20}  {:<20}  {}",
+                    one.id.to_string(),
+                    one.state,
+                    people.join(", "),
+                    one.masked_numbers.join(", "),
+                    one.last_talk_at.map_or_else(|| "-".into(), moment),
+                    moment(one.ends_by_silence_at),
+                    moment(one.ends_at),
+                );
+            }
+        }
+    }
+    Ok(())
+}

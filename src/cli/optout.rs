@@ -1,0 +1,309 @@
+//! `maskline optout`: opt-outs that reached staff by other means than a text.
+
+mod number;
+
+use std::{
+    io::{BufRead, IsTerminal, Read},
+    path::Path,
+};
+
+use clap::{Subcommand, ValueEnum};
+use jiff::Timestamp;
+use sqlx::PgPool;
+
+use self::number::{OneNumber, Whom, holds, read_list};
+use super::{Done, Failure, moment, numbers::Format, pseudonym, words};
+use crate::{
+    clock::Clock,
+    config,
+    consent::{self, Channel, InForce, Silent},
+    dispatch,
+    ids::PersonId,
+    people,
+    phone::PhoneNumber,
+    pool,
+    texts::Brand,
+};
+
+/// How often a long import says how far it is, in numbers.
+const PROGRESS: usize = 500;
+
+/// Notes opt-outs that did not come by text, and takes them back.
+#[derive(Debug, Subcommand)]
+pub enum OptOut {
+    /// Note that somebody may not be texted any more.
+    ///
+    /// What is queued for them is dropped, their conversations end, and the other side is told that
+    /// the conversation has ended. They themselves get no text.
+    #[command(after_help = "\
+Example:  maskline optout add +12065550142 --evidence \"asked by phone, ticket 4711\"
+          maskline optout add - --channel import --evidence \"list of 3 March\" < numbers.txt")]
+    Add {
+        /// Their number in E.164, such as +12065550142; - reads many from standard input, one a line.
+        #[arg(value_parser = OneNumber)]
+        number: Whom,
+        /// What proves it, such as a ticket. Not the number itself: it is kept in one place only.
+        #[arg(long, value_name = "TEXT", value_parser = words)]
+        evidence: Option<String>,
+        /// How it came in.
+        #[arg(long, value_enum, default_value_t = Source::Staff)]
+        channel: Source,
+    },
+    /// Let somebody be texted again.
+    ///
+    /// Who texted an opt-out themselves should text START; this asks before it overrules them.
+    #[command(
+        after_help = "Example:  maskline optout remove +12065550142 --reason \"asked by mail, ticket 4712\""
+    )]
+    Remove {
+        /// Their number in E.164, such as +12065550142.
+        #[arg(value_parser = OneNumber)]
+        number: Whom,
+        /// What proves that they may be texted again, such as a ticket.
+        #[arg(long, value_name = "TEXT", value_parser = words)]
+        reason: String,
+        /// Do not ask, even where they opted out themselves.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List who may not be texted, with the last two digits of their numbers.
+    #[command(after_help = "Example:  maskline optout list --format json")]
+    List {
+        /// A table for people, JSON for programs.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+}
+
+/// How an opt-out came in.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Source {
+    /// Somebody told staff.
+    Staff,
+    /// It stood in a list from elsewhere.
+    Import,
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// When the settings or the database cannot be used, or nothing fits what was asked for.
+pub async fn run(config: Option<&Path>, command: OptOut) -> Done {
+    match command {
+        OptOut::Add { number, evidence, channel } => {
+            let channel = match channel {
+                Source::Staff => Channel::Staff,
+                Source::Import => Channel::Import,
+            };
+            let how = How { brand: config::brand(config)?, channel, evidence };
+            let numbers = match number {
+                Whom::One(number) => vec![number],
+                Whom::Many => read_list(&read_input()?)?,
+            };
+            add(&super::open(config).await?, &numbers, &how).await
+        }
+        OptOut::Remove { number: Whom::One(number), reason, yes } => {
+            remove(&super::open(config).await?, &number, reason, yes).await
+        }
+        OptOut::Remove { number: Whom::Many, .. } => {
+            Err("remove takes one number at a time, so that each has its own reason".into())
+        }
+        OptOut::List { format } => {
+            let db = super::open(config).await?;
+            list(&consent::list(&mut *db.acquire().await?).await?, format)
+        }
+    }
+}
+
+/// What is the same for every number of one `add`.
+struct How {
+    brand: Brand,
+    channel: Channel,
+    evidence: Option<String>,
+}
+
+/// What became of one number.
+enum Added {
+    Before(Timestamp),
+    Now { ended: usize },
+}
+
+fn read_input() -> Result<String, Failure> {
+    let mut list = String::new();
+    let read = std::io::stdin().lock().read_to_string(&mut list);
+    read.map_err(|_| "standard input is no UTF-8 text: give one number a line")?;
+    Ok(list)
+}
+
+async fn add(db: &PgPool, numbers: &[PhoneNumber], how: &How) -> Done {
+    for number in numbers {
+        if how.evidence.as_ref().is_some_and(|evidence| holds(evidence, number)) {
+            return Err(number_in_words("--evidence"));
+        }
+        if pool::find(&mut *db.acquire().await?, number).await?.is_some() {
+            return Err(format!(
+                "{} is one of your masked numbers; give the number of a person. Nothing was written",
+                number.as_str()
+            )
+            .into());
+        }
+    }
+    let (mut new, mut ended) = (0, 0);
+    for (done, number) in numbers.iter().enumerate() {
+        if done > 0 && done % PROGRESS == 0 {
+            eprintln!("{done} of {} numbers", numbers.len());
+        }
+        let added = add_one(db, number, how).await.map_err(|error| {
+            format!("after {done} of {} numbers: {error}\nRun it again: what is written is left as it is.", numbers.len())
+        })?;
+        match added {
+            Added::Now { ended: more } => {
+                new += 1;
+                ended += more;
+            }
+            Added::Before(since) if numbers.len() == 1 => {
+                println!("{} was opted out before, since {}", number.hidden(), moment(since));
+            }
+            Added::Before(_) => {}
+        }
+    }
+    let conversations = count_ended(ended);
+    match numbers {
+        [_] if new == 0 => {}
+        [number] => println!("{} is opted out; {conversations}", number.hidden()),
+        _ => println!("{new} opted out, {} were before; {conversations}", numbers.len() - new),
+    }
+    Ok(())
+}
+
+fn count_ended(ended: usize) -> String {
+    match ended {
+        0 => "no conversation was open".into(),
+        1 => "1 conversation ended".into(),
+        many => format!("{many} conversations ended"),
+    }
+}
+
+async fn add_one(db: &PgPool, number: &PhoneNumber, how: &How) -> Result<Added, Failure> {
+    let mut tx = db.begin().await?;
+    let person = people::lock(&mut tx, number, Clock::System.now()).await?;
+    let now = consent::lock(&mut tx, person, None).await?;
+    let added = if let Some(since) = consent::silent_since(&mut tx, person).await? {
+        Added::Before(since)
+    } else {
+        let how_known = (how.channel, how.evidence.clone());
+        Added::Now { ended: dispatch::opt_out(&mut tx, &how.brand, person, how_known, now).await? }
+    };
+    tx.commit().await?;
+    Ok(added)
+}
+
+async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool) -> Done {
+    if holds(&reason, number) {
+        return Err(number_in_words("--reason"));
+    }
+    let nothing = || -> Failure {
+        let who = number.hidden();
+        format!("{who} is not opted out, so there is nothing to remove. `maskline optout list` shows who is")
+            .into()
+    };
+    let known = people::find(&mut *db.acquire().await?, number).await?;
+    let person = known.ok_or_else(nothing)?;
+    let before = in_force(db, person).await?;
+    if !before.suppressed {
+        return Err(nothing());
+    }
+    if let Some(at) = before.own_at {
+        eprintln!(
+            "{} texted an opt-out themselves on {}. To text them again without their consent may \
+             break the law. Best is that they text START.",
+            number.hidden(),
+            moment(at)
+        );
+        if !yes {
+            ask()?;
+        }
+    }
+
+    let mut tx = db.begin().await?;
+    let now = consent::lock(&mut tx, person, None).await?;
+    let after = consent::fold(&consent::history(&mut tx, person).await?);
+    if after.own_at != before.own_at || !after.suppressed {
+        return Err("they texted meanwhile: look again with `maskline optout list`".into());
+    }
+    dispatch::opt_in(&mut tx, person, reason, now).await?;
+    tx.commit().await?;
+
+    println!("{} may be texted again", number.hidden());
+    match after.blocked.len() {
+        0 => {}
+        blocked => println!(
+            "Flowroute still blocks them on {blocked} of your numbers; only UNSTOP, texted there \
+             by them, lifts that"
+        ),
+    }
+    Ok(())
+}
+
+fn number_in_words(option: &str) -> Failure {
+    format!("{option} holds the number itself, which is kept in one place only: leave it out there")
+        .into()
+}
+
+async fn in_force(db: &PgPool, person: PersonId) -> sqlx::Result<InForce> {
+    Ok(consent::fold(&consent::history(&mut *db.acquire().await?, person).await?))
+}
+
+/// Asks on the terminal; there is nobody to ask elsewhere.
+fn ask() -> Done {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return Err("nobody can be asked here: give --yes if they do want to be texted".into());
+    }
+    eprint!("Type yes to go on: ");
+    if said_yes(&mut input.lock()) { Ok(()) } else { Err("nothing was changed".into()) }
+}
+
+fn said_yes(input: &mut impl BufRead) -> bool {
+    let mut answer = String::new();
+    input.read_line(&mut answer).is_ok() && answer.trim() == "yes"
+}
+
+fn list(silent: &[Silent], format: Format) -> Done {
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(silent)?),
+        Format::Table if silent.is_empty() && std::io::stdout().is_terminal() => {
+            println!("Nobody is opted out.");
+        }
+        Format::Table => {
+            println!(
+                "{:<6}  {:<8}  {:<20}  {:<13}  {:<7}  EVIDENCE",
+                "NUMBER", "PERSON", "SINCE", "RULE", "CHANNEL"
+            );
+            for one in silent {
+                println!(
+                    "…{:<5}  {:<8}  {:<20}  {:<13}  {:<7}  {}",
+                    one.last_two_digits,
+                    pseudonym(one.person),
+                    moment(one.since),
+                    one.rule,
+                    one.channel.as_deref().unwrap_or("-"),
+                    one.evidence.as_deref().unwrap_or("-"),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_word_yes_is_yes() {
+        for (typed, yes) in [("yes\n", true), (" yes \n", true), ("y\n", false), ("", false)] {
+            assert_eq!(said_yes(&mut typed.as_bytes()), yes, "{typed:?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! All that a decision depends on.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::{Address, Conversation, EndReason, effect::Fresh};
+use crate::{
+    config::{PoolSettings, Times},
+    ids::{ConversationId, PersonId},
+    pool::Candidate,
+};
+
+/// All that a decision depends on. What a command does not need is left empty.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Who texted, and which masked number.
+    pub sender: Address,
+    /// Whether the sender has opted out.
+    pub suppressed: bool,
+    /// Whether the carrier connects the sender and this number no more, since they texted it STOP.
+    pub blocked_here: bool,
+    /// The sender's open conversations, on all masked numbers.
+    pub open: Vec<Conversation>,
+    /// The open conversation that the text's code names, whoever is in it.
+    pub coded: Option<Conversation>,
+    /// The sender's last conversation on this number, if none is active there now.
+    pub past: Option<Past>,
+    /// Whose conversations the text's MOVE code moves.
+    pub mover: Option<Mover>,
+    /// People whom the sender has blocked, or who have blocked the sender.
+    pub unwanted: HashSet<PersonId>,
+    /// How many codes have failed within the last hour.
+    pub failures: Failures,
+    /// The masked numbers that may be used: the one that was texted, or all if that one may not;
+    /// for a MOVE code all.
+    pub numbers: Vec<Candidate>,
+    /// What a new conversation would be; none when no free code could be drawn.
+    pub fresh: Option<Fresh>,
+    /// When the sender last got each answer that is given only so often.
+    pub given: HashMap<String, Timestamp>,
+    /// Whether pictures came along.
+    pub has_media: bool,
+    /// How long things last.
+    pub times: Times,
+    /// How masked numbers are chosen.
+    pub pool: PoolSettings,
+}
+
+/// A conversation that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// Its id.
+    pub id: ConversationId,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// Why.
+    pub reason: EndReason,
+    /// The participant who is not the sender, if somebody had joined.
+    pub other: Option<Address>,
+    /// Who asked for it to be opened again.
+    pub asked_by: Option<PersonId>,
+    /// Whether the other could be texted, and is in no conversation on that number.
+    pub other_is_free: bool,
+    /// Whether both numbers are still in service.
+    pub numbers_serve: bool,
+}
+
+/// Who got a MOVE code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mover {
+    /// The person, on their old phone.
+    pub person: PersonId,
+    /// When the code stops working.
+    pub expires_at: Timestamp,
+    /// Their open conversations.
+    pub open: Vec<Conversation>,
+    /// People whom they have blocked, or who have blocked them.
+    pub unwanted: HashSet<PersonId>,
+}
+
+/// How many codes have failed within the last hour.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// The sender's own.
+    pub own: u32,
+    /// Whether so many failed on the whole account that somebody seems to be guessing.
+    pub alarm: bool,
+}
+
+impl Facts {
+    /// The sender's open conversation on the number that was texted. The schema allows one.
+    pub fn here(&self) -> Option<&Conversation> {
+        self.open.iter().find(|conversation| conversation.participants.contains(&self.sender))
+    }
+}

@@ -1,0 +1,194 @@
+//! Applies what was decided to the state, and calls staff where that is part of it.
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+
+use super::trail::Origin;
+use crate::{
+    consent::{self, Event, EventKind},
+    conversation::{
+        Address,
+        effect::{Effect, noted_as},
+        guesses, people, store,
+    },
+    ids::{MaskedNumberId, PersonId},
+    outbox,
+    tasks::{self, Task},
+};
+
+/// Applies effects to the state; false when the code that one of them needs is taken.
+pub(super) async fn apply(
+    conn: &mut PgConnection,
+    origin: &Origin<'_>,
+    effects: &[Effect],
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    for effect in effects {
+        match effect {
+            Effect::Open { fresh, terms, starter } => {
+                if !store::open(conn, fresh, terms, None, now).await? {
+                    return Ok(false);
+                }
+                store::seat(conn, fresh.id, 1, starter, now).await?;
+                note(conn, origin, EventKind::Granted, starter.person, None, now).await?;
+            }
+            Effect::Reopen { fresh, terms, of, seats: [asked, agreed] } => {
+                if !store::open(conn, fresh, terms, Some(*of), now).await? {
+                    return Ok(false);
+                }
+                store::seat(conn, fresh.id, 1, asked, now).await?;
+                store::seat(conn, fresh.id, 2, agreed, now).await?;
+                store::activate(conn, fresh.id, now).await?;
+                note(conn, origin, EventKind::Granted, agreed.person, None, now).await?;
+            }
+            Effect::OfferMove { person, code, expires_at } => {
+                if !people::offer_move(conn, *person, code, *expires_at).await? {
+                    return Ok(false);
+                }
+            }
+            other => apply_one(conn, origin, other, now).await?,
+        }
+    }
+    Ok(true)
+}
+
+/// Applies an effect that needs no code.
+async fn apply_one(
+    conn: &mut PgConnection,
+    origin: &Origin<'_>,
+    effect: &Effect,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    match effect {
+        Effect::Join(id, joiner) => {
+            store::activate(conn, *id, now).await?;
+            store::seat(conn, *id, 2, joiner, now).await?;
+            note(conn, origin, EventKind::Granted, joiner.person, None, now).await
+        }
+        Effect::End(id, reason) => store::end(conn, *id, *reason, now).await,
+        Effect::Warn(id) => store::warned(conn, *id, now).await,
+        Effect::Extend(id) | Effect::Relay { conversation: id, .. } => {
+            store::touch(conn, *id, now).await
+        }
+        Effect::AskToReopen(id, person) => store::ask_to_reopen(conn, *id, *person, now).await,
+        Effect::Suppress(person) => {
+            note(conn, origin, EventKind::Revoked, *person, None, now).await?;
+            outbox::drop_queued(conn, *person, now).await
+        }
+        Effect::Lift(person) => note(conn, origin, EventKind::Granted, *person, None, now).await,
+        Effect::CarrierLift(Address { person, through }) => {
+            note(conn, origin, EventKind::CarrierLifted, *person, Some(through.id), now).await
+        }
+        Effect::Flag { person, .. } => {
+            note(conn, origin, EventKind::Flagged, *person, None, now).await
+        }
+        Effect::Block { person, other, .. } => {
+            people::block(conn, *person, *other, now).await?;
+            outbox::drop_words(conn, *person, *other, now).await
+        }
+        Effect::CountFailure(person) => guesses::count(conn, *person, now).await,
+        Effect::Move { from, to, conversations } => {
+            people::move_to(conn, *from, *to, conversations, now).await?;
+            note(conn, origin, EventKind::Granted, *to, None, now).await
+        }
+        Effect::Say { to, answer, .. } if answer.at_most_every().is_some() => {
+            consent::note_given(conn, to.person, &noted_as(answer, to), now).await
+        }
+        Effect::Say { .. }
+        | Effect::Open { .. }
+        | Effect::Reopen { .. }
+        | Effect::OfferMove { .. } => Ok(()),
+    }
+}
+
+/// Writes an entry of the ledger of consent.
+async fn note(
+    conn: &mut PgConnection,
+    origin: &Origin<'_>,
+    kind: EventKind,
+    person: PersonId,
+    masked_number: Option<MaskedNumberId>,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let event = Event {
+        person,
+        kind,
+        masked_number,
+        rule: origin.rule(),
+        channel: origin.channel(),
+        evidence: origin.evidence().map(str::to_owned),
+    };
+    consent::append(conn, &event, now).await
+}
+
+/// Sends to a new phone what is queued for the old one. After the promises: the first text that the
+/// new phone gets says who we are.
+pub(super) async fn redirect(
+    conn: &mut PgConnection,
+    origin: &Origin<'_>,
+    effects: &[Effect],
+) -> sqlx::Result<()> {
+    for effect in effects {
+        if let Effect::Move { from, to, conversations } = effect {
+            outbox::redirect(conn, *from, *to, conversations, origin.carrier_id()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Raises the tasks that effects call for. After the records, which a task lists.
+pub(super) async fn call_staff(
+    conn: &mut PgConnection,
+    origin: &Origin<'_>,
+    effects: &[Effect],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    for effect in effects {
+        let task = match effect {
+            Effect::Flag { person, conversation, plea } => Task {
+                person: Some(*person),
+                conversation: *conversation,
+                detail: Some((*plea).to_owned()),
+                ..Task::of(tasks::Kind::SoftOptOut)
+            },
+            Effect::Block { person, report: Some(conversation), .. } => Task {
+                person: Some(*person),
+                conversation: Some(*conversation),
+                ..Task::of(tasks::Kind::Report)
+            },
+            _ => continue,
+        };
+        let carrier_id = origin.carrier_id().map(str::to_owned);
+        tasks::raise(conn, &Task { carrier_id, ..task }, now).await?;
+    }
+    Ok(())
+}
+
+/// Calls staff once so many codes have failed on the whole account that somebody seems to be
+/// guessing. A task that is open already stays the only one.
+pub(super) async fn watch_guesses(
+    conn: &mut PgConnection,
+    alarm: u32,
+    origin: &Origin<'_>,
+    effects: &[Effect],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let failed = effects.iter().find_map(|effect| match effect {
+        Effect::CountFailure(person) => Some(*person),
+        _ => None,
+    });
+    let Some(person) = failed else { return Ok(()) };
+    if !guesses::failures(conn, person, alarm, now).await?.alarm {
+        return Ok(());
+    }
+    metrics::counter!("maskline_code_alarm_total").increment(1);
+    // It may be many people's doing, so it is about none of them.
+    let carrier_id = origin.carrier_id().map(str::to_owned);
+    let task = Task { carrier_id, ..Task::of(tasks::Kind::Guessing) };
+    if tasks::raise(conn, &task, now).await? {
+        tracing::error!(
+            "so many codes failed within an hour that somebody seems to be guessing: staff are called"
+        );
+    }
+    Ok(())
+}

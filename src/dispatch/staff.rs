@@ -1,0 +1,57 @@
+//! What staff say about a person, outside of any text.
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+
+use super::{
+    apply::apply,
+    finish,
+    trail::{self, Origin},
+};
+use crate::{
+    audit,
+    consent::Channel,
+    conversation::{
+        decide,
+        effect::Effect,
+        store::{self, Named},
+    },
+    ids::PersonId,
+    texts::Brand,
+};
+
+/// Silences a person as their own text would, without a confirmation: what is queued for them is
+/// dropped, their conversations end, the others are told.
+///
+/// The caller holds the person's lock. Returns how many conversations ended.
+pub async fn opt_out(
+    conn: &mut PgConnection,
+    brand: &Brand,
+    person: PersonId,
+    (channel, evidence): (Channel, Option<String>),
+    now: Timestamp,
+) -> sqlx::Result<usize> {
+    let locked = store::lock(conn, person, Named::default()).await?;
+    let open = store::open_among(conn, &locked).await?;
+    let effects = decide::opt_out(&open, person);
+    let origin = Origin::Staff { rule: "staff_opt_out", person, channel, evidence };
+    apply(conn, &origin, &effects, now).await?;
+    finish(conn, brand, &origin, &effects, now).await?;
+    Ok(open.len())
+}
+
+/// Lets a person be texted again; `reason` is what proves that they may be.
+///
+/// The caller holds the person's lock.
+pub async fn opt_in(
+    conn: &mut PgConnection,
+    person: PersonId,
+    reason: String,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let (channel, evidence) = (Channel::Staff, Some(reason));
+    let origin = Origin::Staff { rule: "staff_opt_in", person, channel, evidence };
+    let effects = [Effect::Lift(person)];
+    apply(conn, &origin, &effects, now).await?;
+    audit::record(conn, &trail::records(&effects, &origin, Vec::new()), now).await
+}
