@@ -27,6 +27,10 @@ prepare:
 migrate:
     sqlx migrate run
 
+# Feeds the readers of texts and payloads what nobody would think of (needs cargo-fuzz, C++).
+fuzz seconds="60":
+    .ci/fuzz {{ seconds }}
+
 # Checks the dependencies' licences and sources.
 deny:
     cargo deny check bans licenses sources
@@ -42,3 +46,7 @@ picture:
 # Measures how long one text takes, beside a bare commit of the same database.
 bench:
     cargo bench --bench latency
+
+# Takes a million steps by the reference model and by Maskline side by side; shows what was met.
+soak-rules steps="1000000" seed="1":
+    MASKLINE_SOAK_STEPS={{ steps }} MASKLINE_MODEL_SEED={{ seed }} cargo test --release --test it model:: -- --nocapture
