@@ -44,14 +44,17 @@ impl PhoneNumber {
         &self.0[1..]
     }
 
-    /// Reads a number as somebody types it: with its `+`, and in North America with all its digits. One
-    /// that is short of them would be somebody else's, far away.
+    /// Reads a number as somebody types it: in North America with all its eleven digits, elsewhere
+    /// with its `+`. Ten digits alone would be somebody else's, far away.
     ///
     /// # Errors
     /// When it is no number in E.164 that is written out.
     pub fn typed(text: &str) -> Result<Self, NotANumber> {
-        let number: Self = text.strip_prefix('+').ok_or(NotANumber)?.parse()?;
-        let is_whole = number.country() != "1" || number.digits().len() == 11;
+        let number: Self = text.parse()?;
+        let is_whole = match number.country() {
+            "1" => number.digits().len() == 11,
+            _ => text.starts_with('+'),
+        };
         if is_whole { Ok(number) } else { Err(NotANumber) }
     }
 
@@ -170,8 +173,9 @@ mod tests {
         for whole in ["+14155550100", "+447700900123", "+4930123456"] {
             assert_eq!(PhoneNumber::typed(whole).unwrap().as_str(), whole);
         }
+        assert_eq!(PhoneNumber::typed("14155550100").unwrap().as_str(), "+14155550100");
         for not in
-            ["14155550100", "4155550100", "+1415555010", "+141555501000", "++14155550100", ""]
+            ["447700900123", "4155550100", "+1415555010", "+141555501000", "++14155550100", ""]
         {
             assert_eq!(PhoneNumber::typed(not), Err(NotANumber), "{not}");
         }
