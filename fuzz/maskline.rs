@@ -29,7 +29,7 @@ pub mod carrier {
 
 #[path = "../src/code.rs"]
 pub mod code;
-#[path = "../src/phone.rs"]
-pub mod phone;
 #[path = "../src/texts/language.rs"]
 pub mod language;
+#[path = "../src/phone.rs"]
+pub mod phone;
