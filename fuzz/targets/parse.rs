@@ -29,7 +29,7 @@ fuzz_target!(|data: &[u8]| {
     let lot = lot(data);
     let same = match lot % 5 {
         0 => body.to_string(),
-        1 => body.trim().to_owned(),
+        1 => body.trim_ascii().to_owned(),
         2 => format!("\r\n{body}\t "),
         3 => body.to_ascii_uppercase(),
         _ => body.to_ascii_lowercase(),
