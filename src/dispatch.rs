@@ -76,9 +76,7 @@ pub async fn handle(
     let decision = judge(app, conn, &mut facts, text, &command, now).await?;
     metrics::counter!("maskline_rules_total", "rule" => decision.rule.as_str()).increment(1);
     let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
-    finish(conn, &app.settings.brand, &origin, &decision.effects, now).await?;
-    let alarm = app.settings.code_failures_alarm;
-    apply::watch_guesses(conn, alarm, &origin, &decision.effects, now).await
+    finish(conn, &app.settings.brand, &origin, &decision.effects, now).await
 }
 
 /// Decides, and applies the decision to the state.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{app::App, conversation::guesses, database, dispatch, pool};
+use crate::{app::App, conversation::store, database, dispatch, pool};
 
 /// How often it looks when nothing was due.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub async fn step(app: &App) -> sqlx::Result<i64> {
     let now = database::time(&mut tx, &app.clock).await?;
     let looked = dispatch::sweep(&mut tx, brand, BATCH, now).await?;
     let ended = dispatch::end_carrier_blocked(&mut tx, brand, BATCH, now).await?;
-    guesses::forget(&mut tx, now).await?;
+    store::forget_failures(&mut tx, now).await?;
     tx.commit().await?;
     if looked + ended > 0 {
         app.wake.notify_one();

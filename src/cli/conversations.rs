@@ -10,7 +10,7 @@ use super::{Done, moment, numbers::Format, pseudonym};
 use crate::{
     audit::{self, Kind, Record},
     config,
-    conversation::terms::{self, Open, Terms},
+    conversation::terms::{self, Change, Open},
     ids::ConversationId,
 };
 
@@ -64,7 +64,7 @@ pub async fn run(config: Option<&Path>, command: Conversations) -> Done {
 }
 
 async fn keep(db: &PgPool, id: ConversationId, until: &Until) -> Done {
-    let terms = Terms { silence: until.silence, ends_at: until.until };
+    let terms = Change { silence: until.silence, ends_at: until.until };
     let mut tx = db.begin().await?;
     let now = super::now(&mut tx).await?;
     if terms.ends_at.is_some_and(|ends_at| ends_at <= now) {

@@ -71,12 +71,13 @@ impl<'a> Judge<'a> {
             let told = conversation.end_by_itself(reason).into_iter();
             let sender = Some(&self.facts.sender);
             self.effects.extend(told.filter(|effect| effect.recipient() != sender));
-            if here == Some(conversation) && conversation.is_active() {
+            let other = conversation.other(self.facts.sender.person);
+            if let Some(other) = other.filter(|_| here == Some(conversation)) {
                 self.past = Some(Past {
                     id: conversation.id,
                     ended_at: self.now,
                     reason,
-                    other: conversation.other(self.facts.sender.person).cloned(),
+                    other: other.clone(),
                     asked_by: None,
                     other_is_free: true,
                     numbers_serve: true,
@@ -251,7 +252,7 @@ impl<'a> Judge<'a> {
         let past = self.past.as_ref()?;
         let over = noted_as(&Answer::Over { may_reopen: false }, &self.facts.sender);
         let told = self.facts.given.get(&over).is_some_and(|at| *at >= past.ended_at);
-        (!told && past.other.is_some()).then(|| self.may_reopen(past))
+        (!told).then(|| self.may_reopen(past))
     }
 
     fn relay(&mut self, conversation: &Conversation, to: &Address, has_words: bool) {

@@ -99,6 +99,8 @@ pub enum Effect {
     },
     /// Counts a code that did not work.
     CountFailure(PersonId),
+    /// So many codes did not work that somebody seems to be guessing: staff are called.
+    AlarmGuesses,
     /// Gives a person a code for their new phone.
     OfferMove {
         /// Whose conversations it moves.

@@ -47,7 +47,7 @@ pub struct Facts {
     pub pool: PoolSettings,
 }
 
-/// A conversation that has ended.
+/// A conversation of two people that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Past {
     /// Its id.
@@ -56,8 +56,8 @@ pub struct Past {
     pub ended_at: Timestamp,
     /// Why.
     pub reason: EndReason,
-    /// The participant who is not the sender, if somebody had joined.
-    pub other: Option<Address>,
+    /// The participant who is not the sender.
+    pub other: Address,
     /// Who asked for it to be opened again.
     pub asked_by: Option<PersonId>,
     /// Whether the other could be texted, and is in no conversation on that number.
@@ -80,12 +80,27 @@ pub struct Mover {
 }
 
 /// How many codes have failed within the last hour.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Failures {
     /// The sender's own.
     pub own: u32,
+    /// Everybody's, counted up to the alarm.
+    pub all: u32,
+    /// So many of everybody's seem to be somebody guessing.
+    pub alarm_at: u32,
+}
+
+impl Failures {
     /// Whether so many failed on the whole account that somebody seems to be guessing.
-    pub alarm: bool,
+    pub fn is_alarm(self) -> bool {
+        self.all >= self.alarm_at
+    }
+
+    /// The same after one more.
+    #[must_use]
+    pub fn and_one(self) -> Self {
+        Self { own: self.own.saturating_add(1), all: self.all.saturating_add(1), ..self }
+    }
 }
 
 impl Facts {

@@ -7,8 +7,6 @@ pub mod command;
 pub mod decide;
 pub mod effect;
 pub mod facts;
-pub mod guesses;
-pub mod people;
 pub mod store;
 pub mod terms;
 pub mod time;

@@ -1,5 +1,7 @@
 //! The SQL of conversations: lock, then load. What was decided is applied by `write`.
 
+mod between;
+mod guesses;
 mod past;
 mod write;
 
@@ -10,7 +12,7 @@ use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use self::{past::*, write::*};
+pub use self::{between::*, guesses::*, past::*, write::*};
 use super::{Address, Conversation, State};
 use crate::{
     clock::SqlTimestamp,

@@ -29,9 +29,9 @@ pub struct Open {
     pub ends_at: Timestamp,
 }
 
-/// New terms; what is none stays as it is.
+/// What is to change about the terms of a conversation; what is none stays as it is.
 #[derive(Debug, Clone, Copy)]
-pub struct Terms {
+pub struct Change {
     /// After how long a silence it ends; two hours at least.
     pub silence: Option<SignedDuration>,
     /// When it ends at the latest.
@@ -75,11 +75,12 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Open>> {
 pub async fn change(
     conn: &mut PgConnection,
     id: ConversationId,
-    terms: Terms,
+    change: Change,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let seconds = terms.silence.map(|silence| i32::try_from(silence.as_secs()).unwrap_or(i32::MAX));
-    let ends_at: Option<SqlTimestamp> = terms.ends_at.map(ToSqlx::to_sqlx);
+    let seconds =
+        change.silence.map(|silence| i32::try_from(silence.as_secs()).unwrap_or(i32::MAX));
+    let ends_at: Option<SqlTimestamp> = change.ends_at.map(ToSqlx::to_sqlx);
     let changed = sqlx::query!(
         "update conversation
          set silence_seconds = coalesce($2, silence_seconds),

@@ -9,7 +9,7 @@ use crate::{
     conversation::{
         Address,
         effect::{Effect, noted_as},
-        guesses, people, store,
+        store,
     },
     ids::{MaskedNumberId, PersonId},
     outbox,
@@ -42,7 +42,7 @@ pub(super) async fn apply(
                 note(conn, origin, EventKind::Granted, agreed.person, None, now).await?;
             }
             Effect::OfferMove { person, code, expires_at } => {
-                if !people::offer_move(conn, *person, code, *expires_at).await? {
+                if !store::offer_move(conn, *person, code, *expires_at).await? {
                     return Ok(false);
                 }
             }
@@ -83,18 +83,19 @@ async fn apply_one(
             note(conn, origin, EventKind::Flagged, *person, None, now).await
         }
         Effect::Block { person, other, .. } => {
-            people::block(conn, *person, *other, now).await?;
+            store::block(conn, *person, *other, now).await?;
             outbox::drop_words(conn, *person, *other, now).await
         }
-        Effect::CountFailure(person) => guesses::count(conn, *person, now).await,
+        Effect::CountFailure(person) => store::count_failure(conn, *person, now).await,
         Effect::Move { from, to, conversations } => {
-            people::move_to(conn, *from, *to, conversations, now).await?;
+            store::move_to(conn, *from, *to, conversations, now).await?;
             note(conn, origin, EventKind::Granted, *to, None, now).await
         }
         Effect::Say { to, answer, .. } if answer.at_most_every().is_some() => {
             consent::note_given(conn, to.person, &noted_as(answer, to), now).await
         }
-        Effect::Say { .. }
+        Effect::AlarmGuesses
+        | Effect::Say { .. }
         | Effect::Open { .. }
         | Effect::Reopen { .. }
         | Effect::OfferMove { .. } => Ok(()),
@@ -151,6 +152,11 @@ pub(super) async fn call_staff(
                 detail: Some((*plea).to_owned()),
                 ..Task::of(tasks::Kind::SoftOptOut)
             },
+            Effect::AlarmGuesses => {
+                metrics::counter!("maskline_code_alarm_total").increment(1);
+                // It may be many people's doing, so it is about none of them.
+                Task::of(tasks::Kind::Guessing)
+            }
             Effect::Block { person, report: Some(conversation), .. } => Task {
                 person: Some(*person),
                 conversation: Some(*conversation),
@@ -159,36 +165,13 @@ pub(super) async fn call_staff(
             _ => continue,
         };
         let carrier_id = origin.carrier_id().map(str::to_owned);
-        tasks::raise(conn, &Task { carrier_id, ..task }, now).await?;
-    }
-    Ok(())
-}
-
-/// Calls staff once so many codes have failed on the whole account that somebody seems to be
-/// guessing. A task that is open already stays the only one.
-pub(super) async fn watch_guesses(
-    conn: &mut PgConnection,
-    alarm: u32,
-    origin: &Origin<'_>,
-    effects: &[Effect],
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let failed = effects.iter().find_map(|effect| match effect {
-        Effect::CountFailure(person) => Some(*person),
-        _ => None,
-    });
-    let Some(person) = failed else { return Ok(()) };
-    if !guesses::failures(conn, person, alarm, now).await?.alarm {
-        return Ok(());
-    }
-    metrics::counter!("maskline_code_alarm_total").increment(1);
-    // It may be many people's doing, so it is about none of them.
-    let carrier_id = origin.carrier_id().map(str::to_owned);
-    let task = Task { carrier_id, ..Task::of(tasks::Kind::Guessing) };
-    if tasks::raise(conn, &task, now).await? {
-        tracing::error!(
-            "so many codes failed within an hour that somebody seems to be guessing: staff are called"
-        );
+        if tasks::raise(conn, &Task { carrier_id, ..task }, now).await?
+            && *effect == Effect::AlarmGuesses
+        {
+            tracing::error!(
+                "so many codes failed within an hour that somebody seems to be guessing: staff are called"
+            );
+        }
     }
     Ok(())
 }

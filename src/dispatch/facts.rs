@@ -14,7 +14,6 @@ use crate::{
         Address, Conversation,
         command::Command,
         facts::{Facts, Failures, Mover},
-        guesses,
         store::{self, Named},
     },
     pool::{self, Candidate},
@@ -35,19 +34,21 @@ pub(super) async fn load(
         Command::MoveCode(code) => Named { by_move_code: Some(code), ..Named::default() },
         _ => Named::default(),
     };
-    // First, and seen by whoever comes second: a BLOCK must not cross the other's consent to go on.
-    if matches!(command, Command::Reopen | Command::Block | Command::Report) {
-        store::lock_past(conn, &sender).await?;
-    }
-    let locked = store::lock(conn, person, named).await?;
-    let loaded = store::open_among(conn, &locked).await?;
+    let loaded = lock_and_load(conn, &sender, named, command).await?;
     let mover = match named.by_move_code {
         Some(code) => mover(conn, code, &loaded).await?,
         None => None,
     };
     let standing = consent::standing(conn, person, sender.through.id).await?;
     let meets = matches!(command, Command::Join(_) | Command::Reopen | Command::MoveCode(_));
-    let guesses = matches!(command, Command::Join(_) | Command::MoveCode(_));
+    let unwanted = if meets { store::unwanted(conn, person).await? } else { HashSet::new() };
+    let alarm_at = app.settings.code_failures_alarm;
+    let failures = match command {
+        Command::Join(_) | Command::MoveCode(_) => {
+            store::failures(conn, person, alarm_at, now).await?
+        }
+        _ => Failures { own: 0, all: 0, alarm_at },
+    };
     let mut facts = Facts {
         suppressed: standing.suppressed,
         blocked_here: standing.blocked_here,
@@ -56,12 +57,8 @@ pub(super) async fn load(
         mover,
         open: loaded.into_iter().filter(|found| found.has(person)).collect(),
         past: None,
-        unwanted: if meets { store::unwanted(conn, person).await? } else { HashSet::new() },
-        failures: if guesses {
-            guesses::failures(conn, person, app.settings.code_failures_alarm, now).await?
-        } else {
-            Failures::default()
-        },
+        unwanted,
+        failures,
         numbers: Vec::new(),
         fresh: None,
         has_media: !text.media.is_empty(),
@@ -81,6 +78,21 @@ pub(super) async fn load(
         _ => Vec::new(),
     };
     Ok(facts)
+}
+
+/// Locks the conversations that the text may concern, and loads those that are open.
+async fn lock_and_load(
+    conn: &mut PgConnection,
+    sender: &Address,
+    named: Named<'_>,
+    command: &Command,
+) -> sqlx::Result<Vec<Conversation>> {
+    // First, and seen by whoever comes second: a BLOCK must not cross the other's consent to go on.
+    if matches!(command, Command::Reopen | Command::Block | Command::Report) {
+        store::lock_past(conn, sender).await?;
+    }
+    let locked = store::lock(conn, sender.person, named).await?;
+    store::open_among(conn, &locked).await
 }
 
 /// Whose conversations this MOVE code moves.

@@ -192,7 +192,7 @@ fn turns(effect: &Effect, origin: &Origin<'_>) -> Vec<Record> {
             let moved = |id: &ConversationId| between(Kind::Moved, *from, *to, Some(*id));
             conversations.iter().map(moved).collect()
         }
-        Effect::Relay { .. } | Effect::Say { .. } => Vec::new(),
+        Effect::AlarmGuesses | Effect::Relay { .. } | Effect::Say { .. } => Vec::new(),
     }
 }
 

@@ -177,7 +177,7 @@ proptest! {
                 prop_assert!(heard == ["joined"] || heard == ["no_number"], "{heard:?}");
             }
             Command::Join(_) => {
-                prop_assert!(own.is_empty() || own == [&Effect::CountFailure(person)]);
+                prop_assert!(own.is_empty() || *own[0] == Effect::CountFailure(person));
                 prop_assert!(heard.is_empty());
             }
             Command::OptOut { .. } | Command::EndCode(_) => {
@@ -209,7 +209,7 @@ proptest! {
                 continue;
             }
             let seated = known(&facts).iter().any(|one| Some(one.id) == about && one.participants.contains(to));
-            let past = facts.past.as_ref().filter(|past| past.other.as_ref() == Some(to));
+            let past = facts.past.as_ref().filter(|past| past.other == *to);
             let reopens = decision.effects.iter().any(|effect| {
                 matches!(effect, Effect::Reopen { fresh, seats, .. } if Some(fresh.id) == about && seats.contains(to))
             });
@@ -275,7 +275,11 @@ proptest! {
         let decision = decide(&facts, &command, now());
         prop_assert_eq!(replay(&facts, &decision.effects), Ok(()));
         let is_free = facts.past.as_ref().is_none_or(|past| past.other_is_free);
-        let reopens = decision.effects.iter().any(|effect| matches!(effect, Effect::Reopen { .. }));
+        let has = |one: fn(&Effect) -> bool| decision.effects.iter().any(one);
+        let reopens = has(|effect| matches!(effect, Effect::Reopen { .. }));
+        let failed = has(|effect| matches!(effect, Effect::CountFailure(_)));
+        let alarm = failed && facts.failures.and_one().is_alarm();
+        prop_assert_eq!(has(|effect| *effect == Effect::AlarmGuesses), alarm);
         prop_assert!(is_free || !reopens, "the other may sit elsewhere on that number");
     }
 
@@ -358,7 +362,9 @@ proptest! {
     ) {
         let facts = timely(facts);
         let limit = if alarm { 1 } else { 5 };
-        let with = |own| Facts { failures: Failures { own, alarm }, ..facts.clone() };
+        let all = if alarm { 9 } else { 5 };
+        let failures = |own| Failures { own, all, alarm_at: 9 };
+        let with = |own| Facts { failures: failures(own), ..facts.clone() };
         prop_assert!(decide(&with(limit), &command, now()).effects.is_empty());
         let below = decide(&heard(with(limit - 1)), &command, now());
         prop_assert!(!below.effects.is_empty(), "and within it there is always an answer");
@@ -374,7 +380,7 @@ proptest! {
         let active = here(&facts).filter(|one| one.is_active());
         let met = match (active, &facts.past) {
             (Some(one), _) => one.other(person).map(|other| (one.id, other)),
-            (None, Some(past)) => past.other.as_ref().map(|other| (past.id, other)),
+            (None, Some(past)) => Some((past.id, &past.other)),
             (None, None) => None,
         };
         let Some((id, other)) = met else {
@@ -410,7 +416,7 @@ proptest! {
                 id,
                 ended_at: now() - SignedDuration::from_mins(30),
                 reason: EndReason::Left,
-                other: Some(other.clone()),
+                other: other.clone(),
                 asked_by,
                 other_is_free: true,
                 numbers_serve: true,
@@ -450,7 +456,7 @@ proptest! {
     fn a_move_seats_nobody_twice_nor_with_themselves_nor_with_whom_they_shun(
         (facts, command) in facts(Command::MoveCode(code(2))),
     ) {
-        let facts = heard(Facts { failures: Failures::default(), ..facts });
+        let facts = heard(Facts { failures: Failures { own: 0, all: 0, alarm_at: 100 }, ..facts });
         let decision = decide(&facts, &command, now());
         prop_assert_eq!(replay(&facts, &decision.effects), Ok(()));
         let person = facts.sender.person;

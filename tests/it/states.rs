@@ -122,7 +122,7 @@ impl Cast {
             id: ConversationId::new(),
             ended_at: now() - hours(ended),
             reason,
-            other: Some(self.other.clone()),
+            other: self.other.clone(),
             asked_by: asked_by.map(|asked| asked.person),
             other_is_free: true,
             numbers_serve: true,
@@ -151,7 +151,7 @@ impl Cast {
             past: None,
             mover: None,
             unwanted: [].into(),
-            failures: Failures::default(),
+            failures: Failures { own: 0, all: 0, alarm_at: 100 },
             numbers: self.numbers.iter().map(candidate).collect(),
             fresh: Some(Fresh { id: ConversationId::new(), code: code("77777777") }),
             given: [].into(),
@@ -194,7 +194,10 @@ impl Cast {
         let minute_ago = now() - SignedDuration::from_mins(1);
         let given = ["help", "nobody"].map(|answer| (answer.to_owned(), minute_ago));
         let recently = Facts { given: given.into(), ..nothing() };
-        let failed = |own, alarm| Facts { failures: Failures { own, alarm }, ..nothing() };
+        let failed = |own, alarm| {
+            let all = if alarm { 100 } else { own };
+            Facts { failures: Failures { own, all, alarm_at: 100 }, ..nothing() }
+        };
         let alone = |left| self.within(waiting(&self.sender, OWN, now() + hours(left)));
         let active = |silent, warned, old| self.within(self.active(silent, warned, old));
         let asked = |by| ended(self.past(EndReason::Silence, 1, Some(by)));

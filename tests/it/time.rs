@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use maskline::{
     app::App,
     clock::Clock,
-    conversation::terms::{self, Terms},
+    conversation::terms::{self, Change},
     ids::ConversationId,
     sweeper,
 };
@@ -209,16 +209,16 @@ async fn a_conversation_can_have_terms_of_its_own() {
     let test = TestApp::start().await;
     let (ann, _) = test.conversation().await;
     let id = only_id(&test).await;
-    let keep = async |terms: Terms| {
+    let keep = async |terms: Change| {
         let mut conn = test.db.acquire().await.unwrap();
         assert!(terms::change(&mut conn, id, terms, test.app.clock.now()).await.unwrap());
     };
-    keep(Terms { silence: Some(hours(2)), ends_at: None }).await;
+    keep(Change { silence: Some(hours(2)), ends_at: None }).await;
     test.advance(hours(1));
     test.sweep().await;
     assert_eq!(count(&ann, SOON), 1);
     test.advance(minutes(30));
-    keep(Terms { silence: Some(hours(24 * 7)), ends_at: Some(at("2026-03-05T12:00:00Z")) }).await;
+    keep(Change { silence: Some(hours(24 * 7)), ends_at: Some(at("2026-03-05T12:00:00Z")) }).await;
     test.advance(hours(94));
     test.sweep().await;
     assert_eq!(states(&test).await, ["active"]);

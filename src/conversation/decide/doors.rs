@@ -81,7 +81,7 @@ impl<'a> Judge<'a> {
         if let Some((conversation, starter)) = self.joinable() {
             self.join(conversation, starter);
         } else {
-            self.effects.push(Effect::CountFailure(self.facts.sender.person));
+            self.count_failure();
             self.say(Answer::CodeFailed);
         }
     }
@@ -96,14 +96,22 @@ impl<'a> Judge<'a> {
                 self.effects.push(Effect::Lift(self.facts.sender.person));
                 self.join(conversation, starter);
             }
-            None => self.effects.push(Effect::CountFailure(self.facts.sender.person)),
+            None => self.count_failure(),
         }
     }
 
     /// Whether the sender got so many codes wrong that not even a right one is taken.
     pub(super) fn is_guessing(&self) -> bool {
         let failures = self.facts.failures;
-        failures.own >= if failures.alarm { GUESSES_IN_ALARM } else { GUESSES }
+        failures.own >= if failures.is_alarm() { GUESSES_IN_ALARM } else { GUESSES }
+    }
+
+    /// Counts a code that did not work, and calls staff once there are too many.
+    pub(super) fn count_failure(&mut self) {
+        self.effects.push(Effect::CountFailure(self.facts.sender.person));
+        if self.facts.failures.and_one().is_alarm() {
+            self.effects.push(Effect::AlarmGuesses);
+        }
     }
 
     /// The conversation that the text's code opens to the sender, and who waits there.
@@ -139,7 +147,7 @@ impl<'a> Judge<'a> {
     /// Whether the two may ask to go on, as far as the sender may know.
     pub(super) fn may_reopen(&self, past: &Past) -> bool {
         let until = after(past.ended_at, self.facts.times.reopen_within);
-        past.other.is_some() && past.numbers_serve && self.now < until
+        past.numbers_serve && self.now < until
     }
 
     /// One asks, the other agrees, both with the same word. Whoever asks hears the same whether the
@@ -150,8 +158,7 @@ impl<'a> Judge<'a> {
             Some(here) => return self.say(Answer::AlreadyWaiting { code: here.code.clone() }),
             None => {}
         }
-        let past = self.past.take().filter(|past| self.may_reopen(past));
-        let Some((past, other)) = past.and_then(|past| Some((past.clone(), past.other?))) else {
+        let Some(past) = self.past.take().filter(|past| self.may_reopen(past)) else {
             return self.say(Answer::CannotReopen);
         };
         self.conversation = Some(past.id);
@@ -159,28 +166,28 @@ impl<'a> Judge<'a> {
         if !past.reason.may_reopen() {
             return self.say(Answer::ReopenAsked { hours });
         }
-        let welcome = past.other_is_free && !self.facts.unwanted.contains(&other.person);
-        if past.asked_by == Some(other.person) {
-            return self.agree(&past, other, welcome);
+        let welcome = past.other_is_free && !self.facts.unwanted.contains(&past.other.person);
+        if past.asked_by == Some(past.other.person) {
+            return self.agree(past, welcome);
         }
         if past.asked_by.is_none() {
             self.effects.push(Effect::AskToReopen(past.id, self.facts.sender.person));
             if welcome {
-                self.effects.push(Effect::tell(&other, past.id, Answer::ReopenWish));
+                self.effects.push(Effect::tell(&past.other, past.id, Answer::ReopenWish));
             }
         }
         self.say(Answer::ReopenAsked { hours });
     }
 
-    fn agree(&mut self, past: &Past, other: Address, welcome: bool) {
+    fn agree(&mut self, past: Past, welcome: bool) {
         if !welcome {
             return self.say(Answer::CannotReopen);
         }
         let Some(fresh) = self.facts.fresh.clone() else { return self.say(Answer::TryLater) };
         let (id, sender) = (fresh.id, self.facts.sender.clone());
         self.conversation = Some(id);
-        let told = [&sender, &other].map(|to| Effect::tell(to, id, Answer::Reopened));
-        let seats = [other, sender];
+        let told = [&sender, &past.other].map(|to| Effect::tell(to, id, Answer::Reopened));
+        let seats = [past.other, sender];
         self.effects.push(Effect::Reopen { fresh, terms: self.terms(), of: past.id, seats });
         self.effects.extend(told);
     }

@@ -37,9 +37,7 @@ impl Judge<'_> {
         let reason = if report { EndReason::Reported } else { EndReason::Blocked };
         let met = match self.active() {
             Some(here) => here.other(person).map(|other| (here.id, other.person)),
-            None => {
-                self.past.as_ref().and_then(|past| Some((past.id, past.other.as_ref()?.person)))
-            }
+            None => self.past.as_ref().map(|past| (past.id, past.other.person)),
         };
         let Some((id, other)) = met else { return Parted::Nobody };
         for conversation in self.open().filter(|conversation| conversation.has(other)) {
@@ -71,7 +69,7 @@ impl Judge<'_> {
         }
         let sender = self.facts.sender.person;
         let Some(mover) = self.facts.mover.as_ref().filter(|mover| self.may_move(mover)) else {
-            self.effects.push(Effect::CountFailure(sender));
+            self.count_failure();
             return self.say(Answer::CodeFailed);
         };
         let seats: Vec<_> = mover

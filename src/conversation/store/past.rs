@@ -43,29 +43,6 @@ pub async fn lock_pair(
     Ok(())
 }
 
-/// Locks until commit the person whom somebody last met on a number: what they say at the same moment
-/// comes before or after. Held already, unless they met somebody since `lock_pair` looked.
-pub async fn lock_other(conn: &mut PgConnection, whose: &Address) -> sqlx::Result<()> {
-    sqlx::query!(
-        "select id
-         from person
-         where id = (
-             select o.person_id
-             from participant p
-             join participant o on o.conversation_id = p.conversation_id and o.seat <> p.seat
-             where p.person_id = $1 and p.masked_number_id = $2 and p.left_at is not null
-             order by p.joined_at desc, p.conversation_id desc
-             limit 1
-         )
-         for no key update",
-        whose.person as _,
-        whose.through.id as _,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(())
-}
-
 /// Locks until commit the conversation in which a person last met somebody on a number, if it has
 /// ended. Before the open ones, so that two texts never wait for each other.
 pub async fn lock_past(conn: &mut PgConnection, whose: &Address) -> sqlx::Result<()> {
@@ -128,7 +105,7 @@ pub async fn past(conn: &mut PgConnection, whose: &Address) -> sqlx::Result<Opti
             id: row.id,
             ended_at: row.ended_at.to_jiff(),
             reason,
-            other: Some(address(row.other, row.other_number, &row.number)?),
+            other: address(row.other, row.other_number, &row.number)?,
             asked_by: row.asked_by,
             other_is_free: row.other_is_free,
             numbers_serve: row.numbers_serve,

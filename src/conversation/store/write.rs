@@ -9,7 +9,6 @@ use crate::{
     conversation::{
         Address, Conversation, EndReason,
         effect::{Fresh, Terms},
-        time::NOTICE,
     },
     ids::{ConversationId, PersonId},
 };
@@ -41,7 +40,7 @@ pub async fn open(
     Ok(opened.rows_affected() == 1)
 }
 
-/// Makes a waiting conversation active.
+/// Makes a waiting conversation active. The sweeper looks at once, and sees when to look again.
 pub async fn activate(
     conn: &mut PgConnection,
     id: ConversationId,
@@ -49,12 +48,10 @@ pub async fn activate(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update conversation
-         set state = 'active', last_talk_at = $2,
-             next_look_at = least(ends_at, $2::timestamptz + make_interval(secs => silence_seconds - $3::double precision))
+         set state = 'active', last_talk_at = $2, next_look_at = $2
          where id = $1",
         id as _,
         now.to_sqlx() as _,
-        NOTICE.as_secs_f64(),
     )
     .execute(conn)
     .await?;

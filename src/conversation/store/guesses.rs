@@ -4,18 +4,20 @@ use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-use super::{facts::Failures, time::after};
-use crate::ids::PersonId;
+use crate::{
+    conversation::{facts::Failures, time::after},
+    ids::PersonId,
+};
 
 /// How long a failed code counts.
 const WINDOW: SignedDuration = SignedDuration::from_hours(1);
 
-/// Counts the codes that failed within the last hour, a person's own and everybody's. So many of
-/// everybody's are an alarm.
+/// Counts the codes that failed within the last hour, a person's own and everybody's up
+/// to the alarm.
 pub async fn failures(
     conn: &mut PgConnection,
     person: PersonId,
-    alarm: u32,
+    alarm_at: u32,
     now: Timestamp,
 ) -> sqlx::Result<Failures> {
     let row = sqlx::query!(
@@ -25,18 +27,20 @@ pub async fn failures(
                ) recent) as "all!""#,
         person as _,
         after(now, -WINDOW).to_sqlx() as _,
-        i64::from(alarm),
+        i64::from(alarm_at),
     )
     .fetch_one(conn)
     .await?;
-    Ok(Failures {
-        own: u32::try_from(row.own).unwrap_or(u32::MAX),
-        alarm: row.all >= i64::from(alarm),
-    })
+    let count = |rows| u32::try_from(rows).unwrap_or(u32::MAX);
+    Ok(Failures { own: count(row.own), all: count(row.all), alarm_at })
 }
 
 /// Counts one more.
-pub async fn count(conn: &mut PgConnection, person: PersonId, now: Timestamp) -> sqlx::Result<()> {
+pub async fn count_failure(
+    conn: &mut PgConnection,
+    person: PersonId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into code_failure (person_id, at) values ($1, $2)",
         person as _,
@@ -48,7 +52,7 @@ pub async fn count(conn: &mut PgConnection, person: PersonId, now: Timestamp) ->
 }
 
 /// Forgets what counts no more, and MOVE codes that work no more.
-pub async fn forget(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
+pub async fn forget_failures(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
     sqlx::query!(
         "with failures as (delete from code_failure where at <= $1)
          delete from move_code where expires_at <= $2",

@@ -1,4 +1,4 @@
-//! The SQL of what people do about each other and about their phones.
+//! The SQL of what people do about each other, and about their phones: BLOCK and MOVE.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
