@@ -43,9 +43,14 @@ ci:
 picture:
     PICTURE=docs/demo.png cargo test --test it browser
 
-# Measures how long one text takes, beside a bare commit of the same database.
-bench:
+# Measures how many texts the webhook takes in a second beside pgbench doing the same, and how long one takes.
+bench *options:
+    cargo bench --bench webhook -- {{ options }}
     cargo bench --bench latency
+
+# Kills processes, databases and answers by the hundred while phones talk (the small disk needs root).
+torture *filter:
+    MASKLINE_TORTURE=full cargo test --release --test it torture::{{ filter }} -- --nocapture --test-threads 1
 
 # Takes a million steps by the reference model and by Maskline side by side; shows what was met.
 soak-rules steps="1000000" seed="1":

@@ -91,7 +91,7 @@ async fn serve_it(postgres: &PrivatePostgres, carrier: &Simulator, db: sqlx::PgP
         ("MASKLINE_SMS_PER_SECOND", "10000"),
     ])
     .unwrap();
-    let service = Service::start(db, settings, public, private).await.unwrap();
+    let service = Service::start(db, settings, Some(public), private, &[]).await.unwrap();
     let callback = json!({"data": {"attributes": {
         "callback_url": format!("{public_url}/api/message/{SECRET}"),
     }}});

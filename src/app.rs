@@ -1,6 +1,6 @@
 //! What every room may reach: the database, the settings, the time, chance.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicI64};
 
 use sqlx::PgPool;
 use tokio::sync::Notify;
@@ -21,6 +21,10 @@ pub struct App {
     pub randomness: Arc<Randomness>,
     /// Rung after a commit that promised a text, so that the worker need not wait for its poll.
     pub wake: Arc<Notify>,
+    /// When the carrier last accepted a text of this process, in microseconds.
+    pub last_accepted: Arc<AtomicI64>,
+    /// Rung after a commit that kept pictures to be fetched.
+    pub pictures: Arc<Notify>,
     /// Set when the process is to stop: nothing new is begun.
     pub draining: CancellationToken,
 }
@@ -34,6 +38,8 @@ impl App {
             clock,
             randomness: Arc::new(randomness),
             wake: Arc::default(),
+            last_accepted: Arc::new(AtomicI64::new(i64::MIN)),
+            pictures: Arc::default(),
             draining: CancellationToken::new(),
         }
     }

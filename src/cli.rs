@@ -5,19 +5,22 @@
 pub mod conversations;
 pub mod numbers;
 pub mod optout;
+pub mod outbox;
 pub mod tasks;
 
 use std::{error::Error, path::Path, process::ExitCode};
 
-use jiff::Timestamp;
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
     carrier::Flowroute,
+    clock::Clock,
     config::{self, Settings},
     database::{self, MIGRATIONS},
-    serve::{self, Service, StartError},
+    serve::{self, Role, Service, StartError},
 };
 
 /// Why a command failed, in words for the person who typed it.
@@ -31,7 +34,17 @@ pub const SERVE_HELP: &str = "\
 Needs DATABASE_URL, MASKLINE_PUBLIC_URL, MASKLINE_WEBHOOK_SECRETS, FLOWROUTE_ACCESS_KEY and
 FLOWROUTE_SECRET_KEY, in the environment or in a file. `maskline check` says what is missing.
 
-Example:  maskline --config /etc/maskline.toml serve";
+Example:  maskline --config /etc/maskline.toml serve
+          maskline serve --without worker --without sweeper    only takes webhooks in
+          maskline serve --without webhook                     opens no public listener";
+
+/// What a process of `serve` is told.
+#[derive(Debug, Args)]
+pub struct ServeOptions {
+    /// What to leave to other processes on the same database; may be repeated.
+    #[arg(long, value_enum, value_name = "ROLE", value_delimiter = ',')]
+    without: Vec<Role>,
+}
 
 /// Turns what a command came to into an exit code: 0 done, 1 failed (clap's own 2: wrong usage).
 pub fn exit_code(done: Done) -> ExitCode {
@@ -53,15 +66,18 @@ pub(crate) fn print(line: &str) {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn serve(config: Option<&Path>) -> Done {
+pub async fn serve(config: Option<&Path>, options: ServeOptions) -> Done {
     let settings = Settings::read(config)?;
-    // Tried first as a command does, whose error says what is wrong.
-    connect(&settings.database_url).await?.close().await;
     let db = database::connect(&settings.database_url).await.map_err(|error| away(&error))?;
-    let public = serve::bind(settings.listen).await?;
+    let public = if options.without.contains(&Role::Webhook) {
+        None
+    } else {
+        Some(serve::bind(settings.listen).await?)
+    };
     let private = serve::bind(settings.admin_listen).await?;
-    let service = Service::start(db, settings, public, private).await?;
-    tracing::info!(public = %service.public, private = %service.private, "maskline serves");
+    let service = Service::start(db, settings, public, private, &options.without).await?;
+    let public = service.public.map(tracing::field::display);
+    tracing::info!(public, private = %service.private, "maskline serves");
     serve::stop_signal().await;
     tracing::info!("draining: nothing new is begun");
     if !service.drain().await {
@@ -86,7 +102,7 @@ pub async fn migrate(config: Option<&Path>) -> Done {
     Ok(())
 }
 
-/// Reads the settings, tries the database and the carrier, and says all that is wrong.
+/// Reads the settings, tries the database, the carrier and the storage, and says all that is wrong.
 ///
 /// # Errors
 /// When anything is wrong; what, has been printed.
@@ -118,6 +134,7 @@ pub async fn check(config: Option<&Path>) -> Done {
     }
     if let Ok(settings) = &settings {
         say("Flowroute", try_carrier(settings).await);
+        say("pictures", try_storage(settings).await);
     }
     match wrong {
         0 => Ok(()),
@@ -146,7 +163,21 @@ async fn try_database(url: &SecretString) -> Result<String, String> {
 async fn try_carrier(settings: &Settings) -> Result<String, String> {
     let carrier = Flowroute::new(&settings.flowroute).map_err(|error| error.to_string())?;
     carrier.check().await.map_err(|error| error.to_string())?;
-    Ok("the keys are taken".into())
+    if !settings.reconcile {
+        return Ok("the keys are taken; the list of messages is not read".into());
+    }
+    let now = Clock::System.now();
+    let minute_ago = now.saturating_sub(SignedDuration::from_mins(1)).unwrap_or(now);
+    carrier.messages(minute_ago, now).await.map_err(|error| {
+        format!("the keys are taken, but {error}: texts that the webhook misses are not found")
+    })?;
+    Ok("the keys are taken, the list of messages can be read".into())
+}
+
+async fn try_storage(settings: &Settings) -> Result<String, String> {
+    let storage = &settings.media.storage;
+    storage.try_out().await.map_err(|error| error.to_string())?;
+    Ok(format!("they lie in {storage}"))
 }
 
 /// Opens the database, with what to do when that fails.

@@ -3,6 +3,7 @@
 //! Everything that is wrong is said at once, each by its name and never with its value: the
 //! value may be a secret.
 
+mod media;
 mod parse;
 mod sources;
 mod terms;
@@ -16,8 +17,9 @@ use url::Url;
 
 use self::sources::Sources;
 pub use self::{
+    media::{MediaHost, MediaSettings},
     parse::WebhookSecrets,
-    terms::{NumberChoice, PoolSettings, Times},
+    terms::{LateInbound, NumberChoice, OnUnknown, PoolSettings, Times},
 };
 use crate::texts::Brand;
 
@@ -26,7 +28,7 @@ use crate::texts::Brand;
 pub struct Settings {
     /// PostgreSQL 15 or newer.
     pub database_url: SecretString,
-    /// The public listener: the carrier's webhooks and nothing else.
+    /// The public listener: the carrier's webhooks, and the pictures that it fetches.
     pub listen: SocketAddr,
     /// The private listener: health and metrics.
     pub admin_listen: SocketAddr,
@@ -42,8 +44,12 @@ pub struct Settings {
     pub flowroute: FlowrouteSettings,
     /// How many SMS the account may send in a second.
     pub sms_per_second: u32,
+    /// How many texts that wait share one commit, at most.
+    pub texts_per_commit: usize,
     /// How many MMS the account may send in a second.
     pub mms_per_second: u32,
+    /// What is done with a text of which nobody knows whether the carrier has it.
+    pub on_unknown: OnUnknown,
     /// 32 bytes that will protect numbers and texts at rest.
     pub master_key: Option<MasterKey>,
     /// Whether `serve` may run as a superuser or as the tables' owner.
@@ -54,8 +60,14 @@ pub struct Settings {
     pub times: Times,
     /// How masked numbers are chosen.
     pub pool: PoolSettings,
+    /// Where pictures come from, where they lie, and for how long.
+    pub media: MediaSettings,
     /// After how many failed codes within an hour, from all people together, staff are called.
     pub code_failures_alarm: u32,
+    /// Whether the carrier's list of messages is read.
+    pub reconcile: bool,
+    /// What becomes of words that only the list brought.
+    pub late_inbound: LateInbound,
 }
 
 /// Flowroute's API and the keys to it.
@@ -127,13 +139,18 @@ impl Settings {
         let trusted_proxies = from.optional("MASKLINE_TRUSTED_PROXIES", parse::networks);
         let flowroute = FlowrouteSettings::from(&mut from);
         let sms_per_second = from.or("MASKLINE_SMS_PER_SECOND", "5", parse::rate);
+        let texts_per_commit = from.or("MASKLINE_TEXTS_PER_COMMIT", "64", parse::count);
         let mms_per_second = from.or("MASKLINE_MMS_PER_SECOND", "1", parse::rate);
+        let on_unknown = from.or("MASKLINE_UNKNOWN", "park", parse::on_unknown);
         let master_key = from.optional("MASKLINE_MASTER_KEY", parse::master_key);
         let allow_superuser = from.or("MASKLINE_ALLOW_SUPERUSER", "false", parse::truth);
         let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
         let times = Times::from(&mut from);
         let pool = PoolSettings::from(&mut from);
+        let media = MediaSettings::from(&mut from);
         let code_failures_alarm = from.or("MASKLINE_CODE_FAILURES_ALARM", "100", parse::count);
+        let reconcile = from.or("MASKLINE_RECONCILE", "on", parse::on_or_off);
+        let late_inbound = from.or("MASKLINE_LATE_INBOUND", "relay", parse::late_inbound);
         let problems = from.problems();
 
         let settings = (|| {
@@ -147,13 +164,18 @@ impl Settings {
                 trusted_proxies: trusted_proxies.unwrap_or_default(),
                 flowroute: flowroute?,
                 sms_per_second: sms_per_second?,
+                texts_per_commit: texts_per_commit? as usize,
                 mms_per_second: mms_per_second?,
+                on_unknown: on_unknown?,
                 master_key,
                 allow_superuser: allow_superuser?,
                 brand: brand?,
                 times: times?,
                 pool: pool?,
+                media: media?,
                 code_failures_alarm: code_failures_alarm?,
+                reconcile: reconcile?,
+                late_inbound: late_inbound?,
             })
         })();
         match settings {

@@ -1,15 +1,23 @@
 //! The database: its schema, and connections that do not wait for ever.
 
-use std::{sync::LazyLock, time::Duration};
+mod lookout;
+mod servers;
+
+use std::{
+    sync::{LazyLock, Once},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     Connection, PgConnection, PgPool,
     migrate::{Migrate, MigrateError, Migrator},
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::PgPoolOptions,
 };
+use tokio::{sync::watch, time::Instant};
 
+pub use self::servers::Servers;
 use crate::clock::Clock;
 
 /// The schema, as it stands in `migrations/`. Newer migrations in a database are none of its
@@ -24,52 +32,81 @@ pub static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
 const CONNECTIONS: u32 = 16;
 /// How long a request waits for a connection before it is answered 503.
 const ACQUIRE: Duration = Duration::from_secs(3);
-/// How long a connection that is given back may take to show that it lives.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
+/// What bounds a session: how long it waits for a lock, and how long it lies in a transaction.
+const BOUNDS: [(&str, &str); 2] =
+    [("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
 
 /// Opens the service's pool.
 ///
 /// No session waits long for a lock, nor holds one while its owner is gone: one that is frozen or
-/// cut off would else stop everybody. A connection that has fallen silent is thrown away.
+/// cut off would else stop everybody. A connection that has fallen silent, or that leads to a server
+/// which takes no writes any more, is thrown away.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// When no server can be reached that takes writes.
 pub async fn connect(url: &SecretString) -> sqlx::Result<PgPool> {
-    let options: PgConnectOptions = url.expose_secret().parse()?;
-    PgPoolOptions::new()
+    let servers = servers(url)?.with(|server| server.options(BOUNDS));
+    let (server, conn) = servers.find_writable().await?;
+    let (turned, since) = watch::channel(Instant::now());
+    let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE)
         // A ping at every acquire costs a round trip; a broken connection shows soon enough.
         .test_before_acquire(false)
-        .after_connect(|conn, _| {
-            Box::pin(async move {
-                let bounds = sqlx::query!(
-                    "select set_config('lock_timeout', '4s', false) as lock,
-                         set_config('idle_in_transaction_session_timeout', '10s', false) as idle"
-                );
-                bounds.fetch_one(conn).await.map(drop)
-            })
+        .after_connect(|conn, _| Box::pin(greet(conn)))
+        .before_acquire(move |_, found| {
+            let is_of_use = found.age <= since.borrow().elapsed();
+            Box::pin(async move { Ok(is_of_use) })
         })
-        .after_release(|conn, _| {
-            Box::pin(async move {
-                let sign = tokio::time::timeout(SIGN_OF_LIFE, conn.ping()).await;
-                Ok(matches!(sign, Ok(Ok(()))))
-            })
-        })
-        .connect_with(options.application_name("maskline"))
-        .await
+        .after_release(|conn, _| Box::pin(async move { Ok(servers::is_writable(conn).await) }))
+        .connect_with(server)
+        .await?;
+    if servers.are_several() {
+        tokio::spawn(lookout::keep(pool.clone(), servers, conn, turned));
+    }
+    Ok(pool)
+}
+
+/// Refuses a server that takes no writes. Says once, if it is so, that sessions are not bounded: a
+/// pooler in between may not pass on what we ask for.
+async fn greet(conn: &mut PgConnection) -> sqlx::Result<()> {
+    static SAID: Once = Once::new();
+    let server = sqlx::query!(
+        r#"select current_setting('transaction_read_only') = 'off' as "takes_writes!",
+               current_setting('lock_timeout') <> '0'
+                   and current_setting('idle_in_transaction_session_timeout') <> '0'
+                   as "is_bounded!""#
+    )
+    .fetch_one(conn)
+    .await?;
+    if !server.takes_writes {
+        return Err(servers::read_only());
+    }
+    if !server.is_bounded {
+        SAID.call_once(|| {
+            tracing::warn!(
+                "lock_timeout or idle_in_transaction_session_timeout is not set: behind a pooler, set both for the role"
+            );
+        });
+    }
+    Ok(())
 }
 
 /// Opens a connection or two for a command that somebody waits for, and that may wait for locks.
 ///
 /// # Errors
-/// When the database cannot be reached.
+/// When no server can be reached that takes writes.
 pub async fn connect_for_command(url: &SecretString) -> sqlx::Result<PgPool> {
-    let options: PgConnectOptions = url.expose_secret().parse()?;
-    let options = options.application_name("maskline");
     // The pool would say no more than that it waited for too long.
-    PgConnection::connect_with(&options).await?.close().await?;
-    PgPoolOptions::new().max_connections(2).acquire_timeout(ACQUIRE).connect_with(options).await
+    let (server, conn) = servers(url)?.find_writable().await?;
+    conn.close().await?;
+    PgPoolOptions::new().max_connections(2).acquire_timeout(ACQUIRE).connect_with(server).await
+}
+
+fn servers(url: &SecretString) -> sqlx::Result<Servers> {
+    let servers: Result<Servers, _> = url.expose_secret().parse();
+    let servers = servers.map_err(|problem| sqlx::Error::Configuration(problem.into()))?;
+    Ok(servers.with(|server| server.application_name("maskline")))
 }
 
 /// The database's time, by which all processes go; or that of a clock that stands in for it.

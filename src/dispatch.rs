@@ -1,25 +1,34 @@
 //! The hall: every text comes through here, whoever brought it in; so does what time does, and what
 //! staff say.
 //!
-//! Parse, load, decide, write, on the caller's transaction. The only writer of conversation state.
+//! Take in, decide, write, on the caller's transaction. The only writer of conversation state.
 
 mod apply;
 mod facts;
+mod finish;
 mod staff;
 mod sweep;
+mod take_in;
 mod trail;
+
+use std::collections::HashSet;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
-use self::{apply::apply, trail::Origin};
+use self::{
+    apply::apply,
+    finish::{Outcome, finish},
+    take_in::Taken,
+    trail::Origin,
+};
 pub use self::{
     staff::{opt_in, opt_out},
     sweep::{end_carrier_blocked, sweep},
+    take_in::note_sent,
 };
 use crate::{
     app::App,
-    audit::{self, Kind, Record},
     carrier::wire::InboundText,
     command,
     conversation::{
@@ -31,52 +40,114 @@ use crate::{
         store,
     },
     ids::ConversationId,
-    outbox, people,
-    pool::{self, Ends, MaskedNumber},
-    texts::Brand,
+    pool::MaskedNumber,
 };
 
 /// How often a code is drawn before the sender is asked to try later. With a million open codes
 /// even one clash in a start has a chance of 3 in a million.
 const DRAWS: usize = 5;
 
-/// Handles one text: decides what it does and writes that down, all on this transaction.
+/// A text and what it asks for.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The text.
+    pub text: InboundText,
+    command: Command,
+}
+
+impl Parsed {
+    /// Reads what a text asks for.
+    pub fn from(text: InboundText) -> Self {
+        let command = command::parse(&text.body);
+        Self { text, command }
+    }
+
+    /// Its id and when it was sent, where the carrier's list tells.
+    fn sent(&self) -> Option<(String, Timestamp)> {
+        Some((self.text.carrier_id.clone(), self.text.sent_at?))
+    }
+
+    /// Whether it may share its transaction with others: words are passed on and change little,
+    /// while a command locks and loads more.
+    pub fn may_share(&self) -> bool {
+        matches!(self.command, Command::Talk { .. } | Command::Empty | Command::Yes)
+    }
+}
+
+/// What came of one text: it is decided, and its effects on the state are applied.
+struct Judged {
+    /// Its place in the slice.
+    place: usize,
+    sender: Address,
+    decision: Decision,
+}
+
+/// Handles texts that share a transaction: takes them in, decides what each does, and writes that
+/// down. Returns how many were new.
+///
+/// They are judged one after another, as if each had come alone. The caller sees to it that no two
+/// are by the same sender, and that a text that may not share comes alone.
 ///
 /// # Errors
-/// Only the database's; whatever the text says, it is recorded.
-pub async fn handle(
-    app: &App,
-    conn: &mut PgConnection,
-    text: &InboundText,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let ends = match &text.to {
-        Some(to) => pool::find_both(conn, to, text.from.as_ref()).await?,
-        None => Ends { to: None, is_from_ours: false },
-    };
-    let Some(number) = ends.to else {
+/// Only the database's; whatever the texts say, they are recorded.
+#[cfg_attr(feature = "otel", tracing::instrument(name = "dispatch", skip_all))]
+pub async fn handle(app: &App, conn: &mut PgConnection, texts: &[Parsed]) -> sqlx::Result<usize> {
+    let taken = take_in::take_in(conn, texts, app.clock.instead()).await?;
+    let Some(now) = taken.first().map(|first| first.at) else { return Ok(0) };
+    let listed: Vec<_> = texts.iter().filter_map(Parsed::sent).collect();
+    if !listed.is_empty() {
+        note_sent(conn, &listed).await?;
+    }
+    let count = taken.len();
+    let (mut judged, mut refused) = (Vec::with_capacity(count), Vec::new());
+    let mut changed = HashSet::new();
+    for mut one in taken {
+        let Some(parsed) = texts.get(one.place) else { continue };
+        if one.open.iter().any(|conversation| changed.contains(&conversation.id)) {
+            // A text before it has changed what was loaded for it.
+            let ids: Vec<_> = one.open.iter().map(|conversation| conversation.id.uuid()).collect();
+            one.open = store::open_among(conn, &ids).await?;
+        }
+        match seat(&one, parsed) {
+            Err(why) => {
+                metrics::counter!("maskline_rules_total", "rule" => why).increment(1);
+                refused.push(trail::refused(&parsed.text, why, one.number.is_some()));
+            }
+            Ok(sender) => {
+                let place = one.place;
+                let mut facts = facts::load(app, conn, sender, parsed, one).await?;
+                let decision = judge(app, conn, &mut facts, parsed, now).await?;
+                let rule = decision.rule.as_str();
+                metrics::counter!("maskline_rules_total", "rule" => rule).increment(1);
+                changed.extend(decision.effects.iter().filter_map(Effect::ends));
+                judged.push(Judged { place, sender: facts.sender, decision });
+            }
+        }
+    }
+    let outcomes: Vec<Outcome<'_>> = judged
+        .iter()
+        .filter_map(|Judged { place, sender, decision }| {
+            let text = &texts.get(*place)?.text;
+            let origin = Origin::Text { text, sender, decision };
+            Some(Outcome { origin, effects: &decision.effects })
+        })
+        .collect();
+    finish(conn, &app.settings.brand, &outcomes, refused, now).await?;
+    Ok(count)
+}
+
+/// Where the sender of a text is reached; else why nobody can be answered for it.
+fn seat(taken: &Taken, Parsed { text, .. }: &Parsed) -> Result<Address, &'static str> {
+    let Some((id, number)) = taken.number.zip(text.to.clone()) else {
         tracing::warn!(to = ?text.to, "a text came to a number that is not in the pool: recorded only");
-        return refuse(conn, text, "not_our_number", None, now).await;
+        return Err("not_our_number");
     };
-    let Some(from) = &text.from else {
-        return refuse(conn, text, "sender_unreadable", Some(number), now).await;
-    };
-    if ends.is_from_ours {
-        // Two masked numbers that answer each other would never stop.
-        return refuse(conn, text, "own_number", Some(number), now).await;
+    if text.from.is_none() {
+        return Err("sender_unreadable");
     }
-    let command = command::parse(&text.body);
-    if command == Command::Reopen {
-        // An opt out of the other's must not cross this one's consent to go on.
-        store::lock_pair(conn, from, number.id).await?;
-    }
-    let person = people::lock(conn, from, now).await?;
-    let sender = Address { person, through: number };
-    let mut facts = facts::load(app, conn, sender, text, &command, now).await?;
-    let decision = judge(app, conn, &mut facts, text, &command, now).await?;
-    metrics::counter!("maskline_rules_total", "rule" => decision.rule.as_str()).increment(1);
-    let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
-    finish(conn, &app.settings.brand, &origin, &decision.effects, now).await
+    // Two masked numbers that answer each other would never stop.
+    let person = taken.person.filter(|_| !taken.is_from_ours).ok_or("own_number")?;
+    Ok(Address { person, through: MaskedNumber { id, number } })
 }
 
 /// Decides, and applies the decision to the state.
@@ -87,8 +158,7 @@ async fn judge(
     app: &App,
     conn: &mut PgConnection,
     facts: &mut Facts,
-    text: &InboundText,
-    command: &Command,
+    Parsed { text, command }: &Parsed,
     now: Timestamp,
 ) -> sqlx::Result<Decision> {
     let draws = match command {
@@ -109,36 +179,4 @@ async fn judge(
     let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
     apply(conn, &origin, &decision.effects, now).await?;
     Ok(decision)
-}
-
-/// Promises the texts of what was decided and applied, records all of it, and calls staff.
-async fn finish(
-    conn: &mut PgConnection,
-    brand: &Brand,
-    origin: &Origin<'_>,
-    effects: &[Effect],
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let promises = trail::promises(effects, origin, brand, now);
-    for answer in promises.iter().filter_map(|promise| promise.answer) {
-        metrics::counter!("maskline_answers_total", "answer" => answer).increment(1);
-    }
-    outbox::promise(conn, &promises, origin.carrier_id(), now).await?;
-    apply::redirect(conn, origin, effects).await?;
-    audit::record(conn, &trail::records(effects, origin, promises), now).await?;
-    apply::call_staff(conn, origin, effects, now).await
-}
-
-/// Records a text that nobody can be answered for, with the number that was texted if it is ours.
-async fn refuse(
-    conn: &mut PgConnection,
-    text: &InboundText,
-    why: &'static str,
-    texted: Option<MaskedNumber>,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    metrics::counter!("maskline_rules_total", "rule" => why).increment(1);
-    let masked_number = texted.map(|texted| texted.number);
-    let record = Record { rule: Some(why), masked_number, ..trail::inbound(Kind::Refused, text) };
-    audit::record(conn, &[record], now).await
 }

@@ -72,6 +72,10 @@ id! {
     TextId
 }
 id! {
+    /// A picture that came along with a text.
+    MediaId
+}
+id! {
     /// A record of the audit trail.
     RecordId
 }

@@ -3,6 +3,9 @@
 //! A text enters at the top and leaves at the bottom. The rooms stand in the order of its walk,
 //! and each may call only rooms after it; `tests/it/house.rs` sees to that.
 
+// The round: what did nobody tell us?
+pub mod reconciler;
+
 // The door: who speaks, and what are the words?
 pub mod inbound;
 
@@ -23,6 +26,9 @@ pub mod pool;
 
 // The one place where a real number is kept.
 pub mod people;
+
+// The pictures that come along: fetched, painted anew, stored, and served to the carrier.
+pub mod media;
 
 // Promises: texts that are committed but not yet accepted by the carrier.
 pub mod outbox;
@@ -51,6 +57,7 @@ pub mod http;
 pub mod ids;
 pub mod phone;
 pub mod segments;
+pub mod storage;
 pub mod tasks;
 pub mod telemetry;
 pub mod texts;

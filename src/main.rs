@@ -26,8 +26,11 @@ enum Command {
     #[command(after_help = "Example:  maskline demo --no-open --data-dir ./demo-data")]
     Demo(demo::Options),
     /// Run the service: the carrier's webhooks, the worker, health and metrics.
+    ///
+    /// Any number of processes may serve one database. Each does everything, unless it is told what
+    /// to leave to the others.
     #[command(after_help = cli::SERVE_HELP)]
-    Serve,
+    Serve(cli::ServeOptions),
     /// Bring the database's schema up to this version, as `sqlx migrate run` does.
     #[command(after_help = "Example:  DATABASE_URL=postgres://owner@db/maskline maskline migrate")]
     Migrate,
@@ -40,6 +43,9 @@ enum Command {
     /// Note opt-outs that did not come by text, and take them back.
     #[command(subcommand, after_help = "Example:  maskline optout list")]
     Optout(cli::optout::OptOut),
+    /// See the texts of which nobody knows whether the carrier has them, and decide on them.
+    #[command(subcommand, after_help = "Example:  maskline outbox unknown")]
+    Outbox(cli::outbox::Outbox),
     /// See what staff must look at, and close it.
     #[command(subcommand, after_help = "Example:  maskline tasks list")]
     Tasks(cli::tasks::Tasks),
@@ -55,13 +61,15 @@ async fn main() -> ExitCode {
     let config = config.as_deref();
     let done = match command {
         Command::Demo(options) => demo::run(options).await,
-        Command::Serve => cli::serve(config).await,
+        Command::Serve(options) => cli::serve(config, options).await,
         Command::Migrate => cli::migrate(config).await,
         Command::Check => cli::check(config).await,
         Command::Numbers(command) => cli::numbers::run(config, command).await,
         Command::Optout(command) => cli::optout::run(config, command).await,
+        Command::Outbox(command) => cli::outbox::run(config, command).await,
         Command::Tasks(command) => cli::tasks::run(config, command).await,
         Command::Conversations(command) => cli::conversations::run(config, command).await,
     };
+    telemetry::finish();
     cli::exit_code(done)
 }

@@ -1,12 +1,15 @@
-//! The service: two listeners and a worker, from the first check to the last answer.
+//! The service: two listeners and those who work, from the first check to the last answer.
+
+mod office;
+mod roles;
 
 use std::{future::pending, net::SocketAddr, time::Duration};
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
 use sqlx::PgPool;
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+pub use self::roles::Role;
 use crate::{
     app::App,
     audit,
@@ -14,26 +17,21 @@ use crate::{
     clock::Clock,
     code::Randomness,
     config::Settings,
-    database,
-    http::{self, Problem},
-    inbound,
-    outbox::{backlog, worker},
-    pool, sweeper, tasks, telemetry,
+    database, http, inbound,
+    media::{self, Sources},
+    outbox::worker,
+    reconciler::Reconciler,
+    sweeper, telemetry,
 };
 
 /// How long the answers under way may still take once the process is to stop.
 const DRAIN: Duration = Duration::from_secs(25);
-/// How long the database may take for a look that nothing depends on.
-const GLANCE: Duration = Duration::from_secs(2);
+/// How long the database's connections may take to close.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// How long until a worker that fell over is started again.
 const RESTART: Duration = Duration::from_secs(1);
 /// How often next month's partition is looked for.
 const PARTITIONS: Duration = Duration::from_hours(6);
-
-/// How often the pool is measured: it counts all that was ever seated, too much for every scrape.
-const MEASURE: Duration = Duration::from_mins(10);
-/// How long measuring the pool may take.
-const MEASURING: Duration = Duration::from_mins(1);
 
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -60,22 +58,24 @@ pub enum StartError {
 pub struct Service {
     app: App,
     tasks: JoinSet<()>,
-    /// Where the carrier's webhooks arrive.
-    pub public: SocketAddr,
+    /// Where the carrier's webhooks arrive; none when that role is left to others.
+    pub public: Option<SocketAddr>,
     /// Where operators look.
     pub private: SocketAddr,
 }
 
 impl Service {
-    /// Starts everything: refuses a database that is not migrated, then listens and works.
+    /// Starts everything but the roles that are left to others: refuses a database that is not
+    /// migrated, then listens and works. Webhooks are taken in where there is a listener for them.
     ///
     /// # Errors
     /// What keeps it from starting.
     pub async fn start(
         db: PgPool,
         settings: Settings,
-        public: TcpListener,
+        public: Option<TcpListener>,
         private: TcpListener,
+        without: &[Role],
     ) -> Result<Self, StartError> {
         match database::pending_migrations(&db).await? {
             0 => {}
@@ -83,22 +83,53 @@ impl Service {
         }
         telemetry::metrics();
         let app = App::new(db, settings, Clock::System, Randomness::os());
+        telemetry::started(app.clock.now());
         make_partitions(&app).await;
         let carrier = Flowroute::new(&app.settings.flowroute)?;
-        let addresses = (address(&public)?, address(&private)?);
-
-        let mut tasks = JoinSet::new();
+        let sources = Sources::new(&app.settings)?;
+        let mut service = Self {
+            app,
+            tasks: JoinSet::new(),
+            public: public.as_ref().map(address).transpose()?,
+            private: address(&private)?,
+        };
+        let app = &service.app;
+        let roles = Role::all_but(without);
+        if let Some(public) = public {
+            let routes = inbound::routes(app.clone());
+            service.tasks.spawn(http::listen(public, routes, app.draining.clone()));
+        }
+        for role in &roles {
+            service.begin(*role, carrier.clone(), sources.clone());
+        }
         // The private listener stays until the end: it is what says that the process is draining.
-        tasks.spawn(http::listen(public, inbound::routes(app.clone()), app.draining.clone()));
-        let worker = app.clone();
-        tasks.spawn(keep_going("worker", move || worker::run(worker.clone(), carrier.clone())));
-        let sweeper = app.clone();
-        tasks.spawn(keep_going("sweeper", move || sweeper::run(sweeper.clone())));
-        let ended = CancellationToken::new();
-        tokio::spawn(http::listen(private, office(app.clone()), ended.clone()));
-        tokio::spawn(keep_partitions(app.clone()));
-        tokio::spawn(keep_measuring(app.clone()));
-        Ok(Self { app, tasks, public: addresses.0, private: addresses.1 })
+        let office = office::routes(service.app.clone(), &roles);
+        tokio::spawn(http::listen(private, office, CancellationToken::new()));
+        tokio::spawn(keep_partitions(service.app.clone()));
+        Ok(service)
+    }
+
+    /// Sets to work whoever has this role.
+    fn begin(&mut self, role: Role, carrier: Flowroute, sources: Sources) {
+        let (app, tasks, who) = (self.app.clone(), &mut self.tasks, role.as_str());
+        match role {
+            Role::Worker => {
+                tasks.spawn(keep_going(who, move || worker::run(app.clone(), carrier.clone())));
+            }
+            Role::Sweeper => {
+                tasks.spawn(keep_going(who, move || sweeper::run(app.clone())));
+            }
+            Role::Reconciler if app.settings.reconcile => {
+                let round = move || Reconciler::new(app.clone(), carrier.clone()).run();
+                tasks.spawn(keep_going(who, round));
+            }
+            Role::Fetcher => {
+                let fetch = move || media::worker::run(app.clone(), sources.clone());
+                tasks.spawn(keep_going(who, fetch));
+            }
+            // Webhooks have a listener.
+            Role::Webhook | Role::Reconciler => {}
+        }
     }
 
     /// What every room may reach.
@@ -113,7 +144,7 @@ impl Service {
         let finish = async { while self.tasks.join_next().await.is_some() {} };
         let finished = tokio::time::timeout(DRAIN, finish).await.is_ok();
         // A connection that has fallen silent would keep us for ever.
-        tokio::time::timeout(GLANCE, self.app.db.close()).await.ok();
+        tokio::time::timeout(FAREWELL, self.app.db.close()).await.ok();
         finished
     }
 }
@@ -131,64 +162,6 @@ pub async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|error| StartError::Listen(address, error))
 }
 
-/// The private listener's routes.
-fn office(app: App) -> Router {
-    Router::new()
-        .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .with_state(app)
-}
-
-/// Ready while the database answers, its schema fits, and nothing is being shut down.
-async fn ready(State(app): State<App>) -> Result<&'static str, Problem> {
-    let not_ready = |why: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
-    if app.draining.is_cancelled() {
-        return Err(not_ready("draining"));
-    }
-    let pending = tokio::time::timeout(GLANCE, database::pending_migrations(&app.db)).await;
-    match pending {
-        Ok(Ok(0)) => Ok("ready\n"),
-        Ok(Ok(_)) => Err(not_ready("migrations are not applied: run `maskline migrate`")),
-        Ok(Err(_)) | Err(_) => Err(not_ready("the database cannot be reached")),
-    }
-}
-
-async fn metrics(State(app): State<App>) -> String {
-    let now = app.clock.now();
-    let look = async {
-        let mut conn = app.db.acquire().await?;
-        let backlog = backlog::states(&mut conn).await?;
-        tasks::open(&mut conn).await.map(|tasks| (backlog, tasks))
-    };
-    let seen = tokio::time::timeout(GLANCE, look).await;
-    metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(seen, Ok(Ok(_))))));
-    if let Ok(Ok((backlog, tasks))) = seen {
-        for state in ["queued", "sending", "unknown"] {
-            let found = backlog.iter().find(|(name, ..)| name == state);
-            let age =
-                found.and_then(|(.., oldest)| *oldest).map(|oldest| now.duration_since(oldest));
-            let age = age.map_or(0.0, |age| age.as_secs_f64());
-            metrics::gauge!("maskline_outbox_texts", "state" => state)
-                .set(figure(found.map_or(0, |(_, count, _)| *count)));
-            metrics::gauge!("maskline_outbox_oldest_seconds", "state" => state).set(age);
-        }
-        for kind in tasks::Kind::ALL.map(tasks::Kind::as_str) {
-            let open = tasks.iter().find(|(name, ..)| name == kind).map_or(0, |(_, open, _)| *open);
-            metrics::gauge!("maskline_tasks_open", "kind" => kind).set(figure(open));
-        }
-        let overdue = tasks.iter().map(|(.., overdue)| overdue).sum();
-        metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
-    }
-    telemetry::metrics().render()
-}
-
-/// A count as a gauge wants it.
-#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn figure(count: i64) -> f64 {
-    count as f64
-}
-
 async fn keep_partitions(app: App) {
     loop {
         tokio::time::sleep(PARTITIONS).await;
@@ -203,23 +176,6 @@ async fn make_partitions(app: &App) {
     let made = async { audit::make_partitions(&mut *app.db.acquire().await?, now).await };
     if let Err(error) = made.await {
         tracing::warn!(%error, "next month's part of the audit trail could not be made; trying again");
-    }
-}
-
-async fn keep_measuring(app: App) {
-    loop {
-        measure_pool(&app).await;
-        tokio::time::sleep(MEASURE).await;
-    }
-}
-
-/// Sets the gauges of the pool. Without the database they keep what was seen last.
-async fn measure_pool(app: &App) {
-    let now = app.clock.now();
-    let measured =
-        async { pool::measure(&mut *app.db.acquire().await?, &app.settings.pool, now).await };
-    if !matches!(tokio::time::timeout(MEASURING, measured).await, Ok(Ok(()))) {
-        tracing::warn!("the pool could not be measured; its gauges show what was seen last");
     }
 }
 

@@ -13,6 +13,8 @@ use crate::{app::App, conversation::store, database, dispatch, pool};
 const PAUSE: Duration = Duration::from_secs(5);
 /// How often the pool of numbers is looked at.
 const ROUND: Duration = Duration::from_mins(5);
+/// How long a look at either may take. A connection that has fallen silent would keep us for ever.
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How many conversations it takes at once.
 const BATCH: i64 = 100;
 
@@ -20,13 +22,13 @@ const BATCH: i64 = 100;
 pub async fn run(app: App) {
     let mut next_round = Instant::now();
     while !app.draining.is_cancelled() {
-        let swept = step(&app).await;
+        let swept = in_time(step(&app)).await;
         if let Err(error) = &swept {
             tracing::warn!(%error, "the sweeper could not sweep; trying again");
         }
         if next_round <= Instant::now() {
             next_round += ROUND;
-            if let Err(error) = look_at_pool(&app).await {
+            if let Err(error) = in_time(look_at_pool(&app)).await {
                 tracing::warn!(%error, "the sweeper could not look at the pool; trying again");
             }
         }
@@ -39,6 +41,11 @@ pub async fn run(app: App) {
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+}
+
+async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    tokio::time::timeout(PATIENCE, work).await.map_err(late)?
 }
 
 /// Sweeps once: what is due, up to a batch of it. Returns how many conversations were looked at.
@@ -59,7 +66,8 @@ pub async fn step(app: &App) -> sqlx::Result<i64> {
     Ok(i64::try_from(looked.max(ended)).unwrap_or(BATCH))
 }
 
-/// Takes numbers out of service whose texts fail, and calls staff when the pool runs out.
+/// Takes numbers out of service whose texts fail, measures the pool, and calls staff when it runs
+/// out.
 ///
 /// # Errors
 /// The database's; nothing has changed then.
@@ -67,6 +75,6 @@ pub async fn look_at_pool(app: &App) -> sqlx::Result<()> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     pool::quarantine_failing(&mut tx, now).await?;
-    pool::warn_if_short(&mut tx, &app.settings.pool, now).await?;
+    pool::look(&mut tx, &app.settings.pool, now).await?;
     tx.commit().await
 }

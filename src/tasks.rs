@@ -28,17 +28,20 @@ pub enum Kind {
     Quarantine,
     /// The pool of masked numbers runs out.
     Pool,
+    /// Nobody knows whether a text arrived.
+    Unknown,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SoftOptOut,
         Self::Report,
         Self::CarrierBlock,
         Self::Guessing,
         Self::Quarantine,
         Self::Pool,
+        Self::Unknown,
     ];
 
     /// The name under which it is stored.
@@ -50,6 +53,7 @@ impl Kind {
             Self::Guessing => "guessing",
             Self::Quarantine => "quarantine",
             Self::Pool => "pool",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -57,7 +61,9 @@ impl Kind {
     pub fn due(self, raised_at: Timestamp) -> Timestamp {
         match self {
             Self::SoftOptOut | Self::CarrierBlock => business_days(raised_at, 10),
-            Self::Report | Self::Quarantine | Self::Pool => business_days(raised_at, 1),
+            Self::Report | Self::Quarantine | Self::Pool | Self::Unknown => {
+                business_days(raised_at, 1)
+            }
             Self::Guessing => {
                 raised_at.saturating_add(SignedDuration::from_hours(1)).unwrap_or(raised_at)
             }

@@ -1,8 +1,12 @@
-//! Logs and metrics. Neither ever holds a number, a body, a code or a secret.
+//! Logs, metrics and traces. None ever holds a number, a body, a code or a secret.
+
+#[cfg(feature = "otel")]
+mod traces;
 
 use std::{io::IsTerminal, sync::OnceLock};
 
-use metrics::{Unit, describe_counter, describe_gauge};
+use jiff::Timestamp;
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing::{Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
@@ -25,15 +29,38 @@ pub fn log() {
     } else {
         lines.json().flatten_event(true).with_span_list(false).boxed()
     };
+    let all = tracing_subscriber::registry().with(lines.with_filter(ours)).with(level);
+    #[cfg(feature = "otel")]
+    let (traces, is_wrong) = traces::layer().map_or((None, true), |traces| (traces, false));
+    #[cfg(feature = "otel")]
+    let all = all.with(traces);
     // A second start, as in tests, keeps the first.
-    tracing_subscriber::registry().with(lines.with_filter(ours)).with(level).try_init().ok();
+    all.try_init().ok();
+    #[cfg(feature = "otel")]
+    if is_wrong {
+        tracing::warn!("no traces are sent: look at the OTEL_* variables");
+    }
 }
+
+/// Lets traces that wait leave before the process ends.
+pub fn finish() {
+    #[cfg(feature = "otel")]
+    traces::finish();
+}
+
+/// The bounds of what takes time, in seconds: from a webhook's milliseconds to a night's backlog.
+const SECONDS: [f64; 18] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    300.0, 1800.0, 7200.0,
+];
 
 /// The metrics of this process, in Prometheus' text format once rendered.
 pub fn metrics() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        // Refused are none but empty bounds.
+        let builder = PrometheusBuilder::new().set_buckets(&SECONDS).unwrap_or_default();
+        let recorder = builder.build_recorder();
         let handle = recorder.handle();
         // Somebody else's recorder stays; ours then renders nothing.
         metrics::set_global_recorder(recorder).ok();
@@ -42,8 +69,36 @@ pub fn metrics() -> &'static PrometheusHandle {
     })
 }
 
+/// Notes which version runs, and since when.
+pub fn started(now: Timestamp) {
+    metrics::gauge!("maskline_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    metrics::gauge!("maskline_process_start_time_seconds").set(now.as_duration().as_secs_f64());
+}
+
 fn describe() {
+    describe_of_process();
+    describe_histogram!(
+        "maskline_webhook_seconds",
+        Unit::Seconds,
+        "How long the carrier waited for the answer to a webhook, by status"
+    );
+    describe_histogram!(
+        "maskline_outbox_wait_seconds",
+        Unit::Seconds,
+        "From a text's commit until its worker took it"
+    );
+    describe_histogram!(
+        "maskline_send_seconds",
+        Unit::Seconds,
+        "How long the carrier took to answer a send"
+    );
+    describe_histogram!(
+        "maskline_accept_seconds",
+        Unit::Seconds,
+        "From a text's commit until the carrier had accepted it"
+    );
     describe_counter!("maskline_inbound_total", "Webhook deliveries, by what became of them");
+    describe_histogram!("maskline_commit_texts", "Texts that shared a commit");
     describe_counter!("maskline_rules_total", "Texts handled, by the rule that fired");
     describe_counter!("maskline_sends_total", "Requests to the carrier, by outcome");
     describe_counter!("maskline_receipts_total", "Delivery receipts, by what they changed");
@@ -57,11 +112,37 @@ fn describe() {
         "maskline_carrier_blocks_total",
         "Pairs of a phone and a number that the carrier blocks, as they became known"
     );
+    describe_counter!(
+        "maskline_unknown_total",
+        "Texts of which nobody knew whether the carrier had them, by what settled them"
+    );
+    describe_counter!("maskline_accepted_twice_total", "Texts that the carrier accepted twice");
+    describe_counter!(
+        "maskline_lanes_passed_total",
+        "Lanes that went on without a text that the carrier did not accept for long"
+    );
+    describe_counter!(
+        "maskline_reconciled_inbound_total",
+        "Texts that only the carrier's list brought, by what became of them"
+    );
+    describe_counter!(
+        "maskline_reconciled_sends_total",
+        "Texts of which nobody knew, and which the carrier's list showed"
+    );
+    describe_counter!("maskline_reconciler_runs_total", "Rounds of the reconciler, by outcome");
+    describe_counter!("maskline_media_total", "Pictures that came in, by what became of them");
+    describe_counter!(
+        "maskline_media_bytes_total",
+        Unit::Bytes,
+        "Bytes of pictures that were stored to be passed on"
+    );
     describe_gauge!(
-        "maskline_database_up",
-        "1 while the database answers; the outbox is only then looked at"
+        "maskline_reconciler_behind_seconds",
+        Unit::Seconds,
+        "Up to how long ago all that the carrier lists is in the database"
     );
     describe_gauge!("maskline_outbox_texts", "Texts in the outbox, by state");
+    describe_gauge!("maskline_lanes_waiting", "Lanes with a text that waits");
     describe_gauge!(
         "maskline_outbox_oldest_seconds",
         Unit::Seconds,
@@ -75,5 +156,22 @@ fn describe() {
     describe_gauge!(
         "maskline_pool_full_in_days",
         "Days until every place is used; infinite while the pool does not grow"
+    );
+}
+
+fn describe_of_process() {
+    describe_gauge!("maskline_build_info", "1, with the version that runs");
+    describe_gauge!(
+        "maskline_process_start_time_seconds",
+        Unit::Seconds,
+        "When the process started, in seconds since 1970"
+    );
+    describe_gauge!(
+        "maskline_database_up",
+        "1 while the database answers; the outbox is only then looked at"
+    );
+    describe_gauge!(
+        "maskline_database_connections",
+        "Connections to the database that are open, in use or idle"
     );
 }

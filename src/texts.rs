@@ -4,12 +4,13 @@
 //! operator, and may arrive before the first.
 
 mod answer;
+mod excerpt;
 mod language;
 mod render;
 
 use std::{fmt, str::FromStr};
 
-pub use self::{answer::Answer, language::Language};
+pub use self::{answer::Answer, excerpt::Excerpt, language::Language, render::delayed};
 use crate::segments;
 
 /// The longest brand, in characters.

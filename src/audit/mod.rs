@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     ids::{ConversationId, PersonId, RecordId, TextId},
@@ -21,6 +22,8 @@ pub enum Kind {
     Refused,
     /// A text was promised to the other participant.
     Relayed,
+    /// The pictures of a relayed text were made ready or refused; the media say which.
+    Pictures,
     /// A text of Maskline's own was promised.
     Answered,
     /// A conversation was opened, with a code.
@@ -65,6 +68,14 @@ pub enum Kind {
     Failed,
     /// The carrier's answer was lost; it may or may not have accepted.
     Unknown,
+    /// Nobody knows whether the carrier has it, and it is sent once more.
+    Resent,
+    /// Nobody knows whether the carrier has it, and it is not sent again.
+    Parked,
+    /// Its lane went on without a text that the carrier did not accept for long.
+    Passed,
+    /// The carrier had accepted a text before, under another id.
+    AcceptedTwice,
     /// The carrier reported on an accepted text; the detail is its word.
     Reported,
     /// The carrier reported that a text reached the phone.
@@ -77,6 +88,7 @@ impl Kind {
             Self::Received => "received",
             Self::Refused => "refused",
             Self::Relayed => "relayed",
+            Self::Pictures => "pictures",
             Self::Answered => "answered",
             Self::Opened => "opened",
             Self::Joined => "joined",
@@ -99,6 +111,10 @@ impl Kind {
             Self::Accepted => "accepted",
             Self::Failed => "failed",
             Self::Unknown => "unknown",
+            Self::Resent => "resent",
+            Self::Parked => "parked",
+            Self::Passed => "passed",
+            Self::AcceptedTwice => "accepted_twice",
             Self::Reported => "reported",
             Self::Delivered => "delivered",
         }
@@ -151,24 +167,55 @@ impl Record {
     }
 }
 
+/// Records as PostgreSQL takes many of them in one statement: a column each.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    pub(crate) ids: Vec<Uuid>,
+    pub(crate) kinds: Vec<String>,
+    pub(crate) rules: Vec<Option<String>>,
+    pub(crate) conversations: Vec<Option<Uuid>>,
+    pub(crate) people: Vec<Option<Uuid>>,
+    pub(crate) recipients: Vec<Option<Uuid>>,
+    pub(crate) masked_numbers: Vec<Option<String>>,
+    pub(crate) carrier_ids: Vec<Option<String>>,
+    pub(crate) texts: Vec<Option<Uuid>>,
+    pub(crate) bodies: Vec<Option<String>>,
+    pub(crate) media: Vec<Option<serde_json::Value>>,
+    pub(crate) details: Vec<Option<String>>,
+}
+
+impl Columns {
+    /// The columns of these records, in their order. Each gets its id here.
+    pub(crate) fn of(records: &[Record]) -> Self {
+        fn column<T>(records: &[Record], value: impl FnMut(&Record) -> T) -> Vec<T> {
+            records.iter().map(value).collect()
+        }
+        Self {
+            ids: column(records, |_| RecordId::new().uuid()),
+            kinds: column(records, |record| record.kind.as_str().to_owned()),
+            rules: column(records, |record| record.rule.map(str::to_owned)),
+            conversations: column(records, |record| record.conversation.map(ConversationId::uuid)),
+            people: column(records, |record| record.person.map(PersonId::uuid)),
+            recipients: column(records, |record| record.recipient.map(PersonId::uuid)),
+            masked_numbers: column(records, |record| {
+                record.masked_number.clone().map(String::from)
+            }),
+            carrier_ids: column(records, |record| record.carrier_id.clone()),
+            texts: column(records, |record| record.text.map(TextId::uuid)),
+            bodies: column(records, |record| record.body.clone()),
+            media: column(records, |record| record.media.clone()),
+            details: column(records, |record| record.detail.clone()),
+        }
+    }
+}
+
 /// Appends these records, in their order, in one statement.
 pub async fn record(
     conn: &mut PgConnection,
     records: &[Record],
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let column = |value: fn(&Record) -> Option<String>| -> Vec<Option<String>> {
-        records.iter().map(value).collect()
-    };
-    let ids: Vec<_> = records.iter().map(|_| RecordId::new().uuid()).collect();
-    let kinds: Vec<String> = records.iter().map(|record| record.kind.as_str().to_owned()).collect();
-    let conversations: Vec<_> =
-        records.iter().map(|record| record.conversation.map(ConversationId::uuid)).collect();
-    let people: Vec<_> = records.iter().map(|record| record.person.map(PersonId::uuid)).collect();
-    let recipients: Vec<_> =
-        records.iter().map(|record| record.recipient.map(PersonId::uuid)).collect();
-    let texts: Vec<_> = records.iter().map(|record| record.text.map(TextId::uuid)).collect();
-    let media: Vec<_> = records.iter().map(|record| record.media.clone()).collect();
+    let records = Columns::of(records);
     sqlx::query!(
         "insert into audit_record (id, at, kind, rule, conversation_id, person_id, recipient_id,
              masked_number, carrier_id, text_id, body, media, detail)
@@ -179,18 +226,18 @@ pub async fn record(
              as new (id, kind, rule, conversation_id, person_id, recipient_id,
                  masked_number, carrier_id, text_id, body, media, detail)",
         now.to_sqlx() as _,
-        &ids,
-        &kinds,
-        &column(|record| record.rule.map(str::to_owned)) as _,
-        &conversations as _,
-        &people as _,
-        &recipients as _,
-        &column(|record| record.masked_number.clone().map(String::from)) as _,
-        &column(|record| record.carrier_id.clone()) as _,
-        &texts as _,
-        &column(|record| record.body.clone()) as _,
-        &media as _,
-        &column(|record| record.detail.clone()) as _,
+        &records.ids,
+        &records.kinds,
+        &records.rules as _,
+        &records.conversations as _,
+        &records.people as _,
+        &records.recipients as _,
+        &records.masked_numbers as _,
+        &records.carrier_ids as _,
+        &records.texts as _,
+        &records.bodies as _,
+        &records.media as _,
+        &records.details as _,
     )
     .execute(conn)
     .await?;
@@ -203,4 +250,27 @@ pub async fn make_partitions(conn: &mut PgConnection, now: Timestamp) -> sqlx::R
         .fetch_one(conn)
         .await?;
     Ok(())
+}
+
+/// Whether a text of this person's to this number came in that was sent later than at that time.
+/// Where nobody knows when a text was sent, it was when it came in.
+pub async fn has_received(
+    conn: &mut PgConnection,
+    person: PersonId,
+    masked_number: &PhoneNumber,
+    sent_at: Timestamp,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from audit_record r
+               join carrier_message m on m.carrier_id = r.carrier_id
+               where r.person_id = $1 and r.at > $3 and r.kind = 'received'
+                   and r.masked_number = $2 and coalesce(m.sent_at, r.at) > $3
+           ) as "has!""#,
+        person as _,
+        masked_number.as_str(),
+        sent_at.to_sqlx() as _,
+    )
+    .fetch_one(conn)
+    .await
 }

@@ -6,6 +6,7 @@ use jiff::SignedDuration;
 use reqwest::{Response, StatusCode, header, redirect::Policy};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use url::Url;
 
 use super::wire;
@@ -37,8 +38,10 @@ pub struct Outgoing {
     pub to: PhoneNumber,
     /// The masked number.
     pub from: PhoneNumber,
-    /// The words.
+    /// The words; empty for a bare picture.
     pub body: String,
+    /// Where the carrier fetches its pictures. With any it is an MMS.
+    pub media_urls: Vec<String>,
     /// Where the carrier reports on this one text.
     pub dlr_callback: String,
 }
@@ -102,13 +105,28 @@ impl Flowroute {
     ///
     /// # Errors
     /// What is known when the text was not certainly accepted.
+    #[cfg_attr(feature = "otel", tracing::instrument(name = "send", skip_all))]
     pub async fn send(&self, text: &Outgoing) -> Result<String, SendError> {
-        let request = json!({"data": {"type": "message", "attributes": {
+        let began = Instant::now();
+        let outcome = self.post(text).await;
+        metrics::histogram!("maskline_send_seconds").record(began.elapsed());
+        outcome
+    }
+
+    async fn post(&self, text: &Outgoing) -> Result<String, SendError> {
+        let mut attributes = json!({
             "to": text.to,
             "from": text.from,
-            "body": text.body,
             "dlr_callback": text.dlr_callback,
-        }}});
+        });
+        if !text.body.is_empty() {
+            attributes["body"] = json!(text.body);
+        }
+        if !text.media_urls.is_empty() {
+            attributes["is_mms"] = json!(true);
+            attributes["media_urls"] = json!(text.media_urls);
+        }
+        let request = json!({"data": {"type": "message", "attributes": attributes}});
         let response = self
             .request(reqwest::Method::POST, "v2.2/messages")
             .header(header::CONTENT_TYPE, "application/vnd.api+json")

@@ -11,6 +11,7 @@ mod calls;
 mod control;
 mod exchanges;
 mod faults;
+mod files;
 mod lane;
 mod ledger;
 mod limit;
@@ -44,6 +45,7 @@ use self::shared::Shared;
 pub use self::{
     exchanges::{Direction, Exchange},
     faults::Faults,
+    files::{File, FileFate},
     ledger::{Accepted, Ledger, PhoneText, Received, Way},
     texts::{Media, NewText, Shape, TextRefused, Texted},
 };
@@ -149,6 +151,21 @@ impl Simulator {
     /// Resolves after the first attempt at the webhook.
     pub async fn text(&self, text: NewText) -> Result<Texted, TextRefused> {
         texts::text(&self.shared, text).await
+    }
+
+    /// Keeps a file that a phone is to send along; `POST /simulator/files` does the same.
+    pub fn host(&self, file: File) -> Media {
+        files::host(&self.shared, file)
+    }
+
+    /// Gives out another file, or the same in another way, where this one was.
+    pub fn host_again(&self, media: &Media, file: File) {
+        self.shared.state().files.keep(media.file_name.clone(), file);
+    }
+
+    /// How often this file was asked for since it was kept.
+    pub fn asked_for(&self, media: &Media) -> u64 {
+        self.shared.state().files.asked(&media.file_name)
     }
 
     /// The faults as they are set: `GET /simulator/faults`.

@@ -5,6 +5,7 @@
 //! values, and what cannot be read is absent, never an error. Facts are from Flowroute's messaging
 //! documentation and from captured traffic.
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -27,6 +28,8 @@ pub struct InboundText {
     pub body: String,
     /// The pictures that came along.
     pub media: Vec<Media>,
+    /// When it was sent; known of one that the webhook never brought and the carrier's list did.
+    pub sent_at: Option<Timestamp>,
 }
 
 /// A picture or another file that came along.
@@ -87,7 +90,7 @@ impl Webhook {
         }
     }
 
-    fn receipt(
+    pub(super) fn receipt(
         carrier_id: String,
         attributes: &Map<String, Value>,
         status: Option<String>,
@@ -112,6 +115,7 @@ impl Webhook {
             to: number("to"),
             body: text(attributes.get("body")).unwrap_or_default(),
             media: media(payload),
+            sent_at: None,
         })
     }
 }
@@ -145,7 +149,7 @@ pub(super) fn account_number(item: &Value) -> Option<PhoneNumber> {
 
 /// A text, or a whole number where a text should be; NUL becomes the replacement character. Other
 /// numbers have lost digits on the way: two different ones may look the same.
-fn text(value: Option<&Value>) -> Option<String> {
+pub(super) fn text(value: Option<&Value>) -> Option<String> {
     match value? {
         Value::String(text) => Some(text.replace('\0', "\u{FFFD}")),
         Value::Number(number) if !number.is_f64() => Some(number.to_string()),

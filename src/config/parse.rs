@@ -7,12 +7,11 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use sha2::{Digest, Sha256};
-use sqlx::postgres::PgConnectOptions;
 use subtle::{Choice, ConstantTimeEq};
 use url::{Host, Url};
 
-use super::{MasterKey, NumberChoice};
-use crate::texts::Brand;
+use super::{LateInbound, MasterKey, MediaHost, NumberChoice, OnUnknown};
+use crate::{database::Servers, texts::Brand};
 
 /// One or two secrets, any of which opens the webhook; the first is given to the carrier.
 #[derive(Debug, Clone)]
@@ -38,43 +37,8 @@ impl WebhookSecrets {
     }
 }
 
-/// The parameters of a database's URL that sqlx knows. It logs any other, together with its value.
-const DATABASE_PARAMETERS: [&str; 18] = [
-    "application_name",
-    "dbname",
-    "host",
-    "hostaddr",
-    "options",
-    "password",
-    "port",
-    "ssl-ca",
-    "ssl-cert",
-    "ssl-key",
-    "ssl-mode",
-    "ssl-root-cert",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "statement-cache-capacity",
-    "user",
-];
-
 pub(super) fn database_url(value: &str) -> Result<SecretString, String> {
-    if !value.starts_with("postgres://") && !value.starts_with("postgresql://") {
-        return Err(
-            "must begin with postgres://, such as postgres://maskline@localhost/maskline".into()
-        );
-    }
-    let is_known = |name: &str| DATABASE_PARAMETERS.contains(&name) || name.starts_with("options[");
-    let url = Url::parse(value).map_err(|_| "is no PostgreSQL URL".to_owned())?;
-    if !url.query_pairs().all(|(name, _)| is_known(&name)) {
-        return Err(format!(
-            "has a parameter that is none of {} and options[…]",
-            DATABASE_PARAMETERS.join(", ")
-        ));
-    }
-    PgConnectOptions::from_str(value).map_err(|_| "is no PostgreSQL URL".to_owned())?;
+    Servers::from_str(value)?;
     Ok(value.to_owned().into())
 }
 
@@ -190,11 +154,51 @@ pub(super) fn span(least: i64, most: i64) -> impl Fn(&str) -> Result<SignedDurat
     }
 }
 
+pub(super) fn media_hosts(value: &str) -> Result<Vec<MediaHost>, String> {
+    let hosts: Option<Vec<MediaHost>> =
+        value.split(',').map(|host| MediaHost::read(host.trim())).collect();
+    hosts.ok_or_else(|| {
+        "must be names of hosts with commas between, such as media.example,s3.example/bucket".into()
+    })
+}
+
+/// Whole days. What is younger than a day may still be fetched by the carrier.
+pub(super) fn days(value: &str) -> Result<SignedDuration, String> {
+    match value.parse() {
+        Ok(days @ 2..=3660) => Ok(SignedDuration::from_hours(24 * days)),
+        _ => Err("must be a whole number of days from 2 to 3660".into()),
+    }
+}
+
 pub(super) fn number_choice(value: &str) -> Result<NumberChoice, String> {
     match value {
         "sticky" => Ok(NumberChoice::Sticky),
         "fresh" => Ok(NumberChoice::Fresh),
         _ => Err("must be sticky or fresh".into()),
+    }
+}
+
+pub(super) fn on_unknown(value: &str) -> Result<OnUnknown, String> {
+    match value {
+        "park" => Ok(OnUnknown::Park),
+        "resend" => Ok(OnUnknown::Resend),
+        _ => Err("must be park or resend".into()),
+    }
+}
+
+pub(super) fn late_inbound(value: &str) -> Result<LateInbound, String> {
+    match value {
+        "relay" => Ok(LateInbound::Relay),
+        "record" => Ok(LateInbound::Record),
+        _ => Err("must be relay or record".into()),
+    }
+}
+
+pub(super) fn on_or_off(value: &str) -> Result<bool, String> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("must be on or off".into()),
     }
 }
 

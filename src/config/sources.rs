@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// Every name that may be set. What is not here and begins with `MASKLINE_` is a mistake.
-const NAMES: [&str; 24] = [
+const NAMES: &[&str] = &[
     "DATABASE_URL",
     "MASKLINE_LISTEN",
     "MASKLINE_ADMIN_LISTEN",
@@ -16,11 +16,13 @@ const NAMES: [&str; 24] = [
     "MASKLINE_FLOWROUTE_URL",
     "MASKLINE_SMS_PER_SECOND",
     "MASKLINE_MMS_PER_SECOND",
+    "MASKLINE_UNKNOWN",
     "MASKLINE_MASTER_KEY",
     "MASKLINE_ALLOW_SUPERUSER",
     "MASKLINE_BRAND",
     "MASKLINE_CODE_LIFETIME",
     "MASKLINE_CODE_FAILURES_ALARM",
+    "MASKLINE_TEXTS_PER_COMMIT",
     "MASKLINE_SILENCE",
     "MASKLINE_LONGEST",
     "MASKLINE_REOPEN_WITHIN",
@@ -28,6 +30,11 @@ const NAMES: [&str; 24] = [
     "MASKLINE_NUMBER_CAPACITY",
     "MASKLINE_COOL_OFF",
     "MASKLINE_KEEP_APART",
+    "MASKLINE_RECONCILE",
+    "MASKLINE_LATE_INBOUND",
+    "MASKLINE_MEDIA_URL",
+    "MASKLINE_MEDIA_HOSTS",
+    "MASKLINE_MEDIA_DAYS",
 ];
 
 /// The names that may also be given as `NAME_FILE`: a file that holds the value.
@@ -202,7 +209,8 @@ fn nearest(mistaken: &str) -> Option<&'static str> {
     let shared =
         |known: &str| known.bytes().zip(mistaken.bytes()).take_while(|(a, b)| a == b).count();
     NAMES
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|known| known.starts_with("MASKLINE_"))
         .max_by_key(|known| shared(known))
         .filter(|known| shared(known) > "MASKLINE_".len() + 2)

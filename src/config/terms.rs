@@ -39,6 +39,24 @@ pub enum NumberChoice {
     Fresh,
 }
 
+/// What is done with a text of which nobody knows whether the carrier has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// It is shown to staff and not sent again: it may be missing, and never arrives twice.
+    Park,
+    /// It is sent once more: it may arrive twice.
+    Resend,
+}
+
+/// What becomes of words that the webhook never brought and the carrier's list did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LateInbound {
+    /// They are passed on, with a note where they are late.
+    Relay,
+    /// They stand in the trail, and their sender is told.
+    Record,
+}
+
 impl Times {
     pub(super) fn from(from: &mut Sources) -> Option<Self> {
         let code_lifetime = from.or("MASKLINE_CODE_LIFETIME", "24h", parse::span(1, 168));

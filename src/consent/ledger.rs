@@ -114,6 +114,31 @@ pub async fn block(
     Ok(!is_known)
 }
 
+/// Whether somebody who is silenced, or is not, said so later than at that time; of consent only
+/// their own texts count. A text that came late counts from when it was sent.
+pub async fn has_spoken(
+    conn: &mut PgConnection,
+    person: PersonId,
+    suppressed: bool,
+    sent_at: Timestamp,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from consent_event e
+               left join carrier_message m on m.carrier_id = e.evidence
+               where e.person_id = $1
+                   and case when $2 then e.kind = 'revoked'
+                       else e.kind = 'granted' and e.channel = 'text' end
+                   and coalesce(m.sent_at, e.at) > $3
+           ) as "has!""#,
+        person as _,
+        suppressed,
+        sent_at.to_sqlx() as _,
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Reads one person's entries, oldest first.
 pub async fn history(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Vec<Entry>> {
     let rows = sqlx::query!(

@@ -9,21 +9,16 @@ mod fold;
 mod ledger;
 mod silent;
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 pub use self::{
     fold::{InForce, fold},
-    ledger::{Entry, append, block, history, lock},
+    ledger::{Entry, append, block, has_spoken, history, lock},
     silent::{Silent, list, silent_since},
 };
-use crate::{
-    clock::SqlTimestamp,
-    ids::{MaskedNumberId, PersonId},
-};
+use crate::ids::{MaskedNumberId, PersonId};
 
 /// The version of the wording in which people are told what they agree to by START or JOIN. It is
 /// kept with every such consent: change it whenever those texts change in what they promise.
@@ -102,44 +97,6 @@ pub struct Event {
     pub channel: Channel,
     /// What proves it: the carrier's id of the text, or the words of whoever noted it.
     pub evidence: Option<String>,
-}
-
-/// What must be known of a person before they are answered.
-#[derive(Debug)]
-pub struct Standing {
-    /// Whether they opted out.
-    pub suppressed: bool,
-    /// Whether the carrier refuses to bring them texts from the number that they texted.
-    pub blocked_here: bool,
-    /// When they last got each answer that is given only so often.
-    pub given: HashMap<String, Timestamp>,
-}
-
-/// Loads how a person stands who texted this masked number.
-pub async fn standing(
-    conn: &mut PgConnection,
-    person: PersonId,
-    masked_number: MaskedNumberId,
-) -> sqlx::Result<Standing> {
-    let row = sqlx::query!(
-        r#"select exists (select from suppression where person_id = $1) as "suppressed!",
-               exists (select from carrier_block where person_id = $1 and masked_number_id = $2)
-                   as "blocked_here!",
-               array(select answer from answer_given where person_id = $1 order by answer)
-                   as "answers!",
-               array(select last_at from answer_given where person_id = $1 order by answer)
-                   as "last_at!: Vec<SqlTimestamp>""#,
-        person as _,
-        masked_number as _,
-    )
-    .fetch_one(conn)
-    .await?;
-    let last_at = row.last_at.into_iter().map(SqlTimestamp::to_jiff);
-    Ok(Standing {
-        suppressed: row.suppressed,
-        blocked_here: row.blocked_here,
-        given: row.answers.into_iter().zip(last_at).collect(),
-    })
 }
 
 /// Notes that a person is given an answer that is given only so often.

@@ -3,6 +3,7 @@
 //! Pure and total. The rules are those of `docs/states.md`.
 
 mod doors;
+mod late;
 mod people;
 
 use jiff::Timestamp;
@@ -31,7 +32,9 @@ pub fn decide(facts: &Facts, command: &Command, now: Timestamp) -> Decision {
         past: facts.past.clone(),
     };
     judge.look();
-    let rule = if facts.suppressed || facts.blocked_here {
+    let rule = if judge.is_taken_back(command) {
+        command.rule()
+    } else if facts.suppressed || facts.blocked_here {
         judge.silenced(command)
     } else {
         judge.command(command)
@@ -108,7 +111,9 @@ impl<'a> Judge<'a> {
             Command::Unstop => self.come_back(true),
             Command::Start => self.come_back(toll_free),
             Command::Yes => self.come_back(false),
-            Command::Join(_) if !self.facts.blocked_here => self.join_from_silence(),
+            Command::Join(_) if !self.facts.blocked_here && !self.is_outspoken() => {
+                self.join_from_silence();
+            }
             Command::Help { language } if !self.facts.blocked_here => {
                 self.say(Answer::Help(*language));
             }
@@ -127,18 +132,23 @@ impl<'a> Judge<'a> {
     /// Lifts the silence as far as this word does; an answer only goes where it can arrive.
     fn come_back(&mut self, at_the_carrier: bool) {
         let person = self.facts.sender.person;
-        if self.facts.suppressed {
+        let stays_silent = self.facts.suppressed && self.is_outspoken();
+        if self.facts.suppressed && !stays_silent {
             self.effects.push(Effect::Lift(person));
         }
         if at_the_carrier {
             self.effects.push(Effect::CarrierLift(self.facts.sender.clone()));
         }
-        if at_the_carrier || !self.facts.blocked_here {
+        if !stays_silent && (at_the_carrier || !self.facts.blocked_here) {
             self.say(Answer::OptedIn);
         }
     }
 
     fn command(&mut self, command: &Command) -> Rule {
+        if let Some(sent_at) = self.means_another(command) {
+            self.say(Answer::TooLate { sent_at });
+            return command.rule();
+        }
         match command {
             Command::OptOut { bare_stop, language } => {
                 self.silence();
@@ -234,6 +244,9 @@ impl<'a> Judge<'a> {
     }
 
     fn talk(&mut self, has_words: bool) {
+        if let Some(sent_at) = self.comes_too_late() {
+            return self.say(Answer::TooLate { sent_at });
+        }
         match self.here {
             Some(conversation) => match conversation.other(self.facts.sender.person) {
                 Some(other) => self.relay(conversation, other, has_words),
@@ -246,21 +259,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether the sender has not been told yet that their last conversation here is over; and, if
-    /// so, whether it may be opened again.
-    fn untold(&self) -> Option<bool> {
-        let past = self.past.as_ref()?;
-        let over = noted_as(&Answer::Over { may_reopen: false }, &self.facts.sender);
-        let told = self.facts.given.get(&over).is_some_and(|at| *at >= past.ended_at);
-        (!told).then(|| self.may_reopen(past))
-    }
-
     fn relay(&mut self, conversation: &Conversation, to: &Address, has_words: bool) {
-        if has_words {
-            self.effects.push(Effect::Relay { conversation: conversation.id, to: to.clone() });
-        }
-        if self.facts.has_media {
-            self.say(Answer::PicturesNotYet);
+        let pictures = self.facts.has_media;
+        if has_words || pictures {
+            let sent_at = self.noted_time();
+            let (conversation, to) = (conversation.id, to.clone());
+            self.effects.push(Effect::Relay { conversation, to, sent_at, pictures });
         }
     }
 

@@ -119,12 +119,16 @@ pub enum Effect {
         /// What is moved.
         conversations: Vec<ConversationId>,
     },
-    /// Passes the sender's words on, unchanged.
+    /// Passes the sender's words on, unchanged, and the pictures that came along.
     Relay {
         /// The conversation in which they were said.
         conversation: ConversationId,
         /// The other participant.
         to: Address,
+        /// When they were sent, if the other is told in a note.
+        sent_at: Option<Timestamp>,
+        /// Whether pictures came along.
+        pictures: bool,
     },
     /// Says something of Maskline's own.
     Say {
@@ -156,6 +160,14 @@ impl Effect {
             conversation: Some(conversation),
             answer,
             despite_optout: false,
+        }
+    }
+
+    /// The conversation that it ends, if it ends one.
+    pub fn ends(&self) -> Option<ConversationId> {
+        match self {
+            Self::End(id, _) => Some(*id),
+            _ => None,
         }
     }
 

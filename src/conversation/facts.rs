@@ -2,14 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Address, Conversation, EndReason, effect::Fresh};
 use crate::{
-    config::{PoolSettings, Times},
+    config::{LateInbound, PoolSettings, Times},
     ids::{ConversationId, PersonId},
     pool::Candidate,
 };
+
+/// So late a text may mean something else. A text message is often some minutes late: less than this
+/// nobody need be told.
+const LATE: SignedDuration = SignedDuration::from_mins(10);
 
 /// All that a decision depends on. What a command does not need is left empty.
 #[derive(Debug, Clone)]
@@ -41,6 +45,8 @@ pub struct Facts {
     pub given: HashMap<String, Timestamp>,
     /// Whether pictures came along.
     pub has_media: bool,
+    /// What is known of a text that only the carrier's list brought.
+    pub late: Option<Late>,
     /// How long things last.
     pub times: Times,
     /// How masked numbers are chosen.
@@ -64,6 +70,28 @@ pub struct Past {
     pub other_is_free: bool,
     /// Whether both numbers are still in service.
     pub numbers_serve: bool,
+}
+
+/// A text that came late: the webhook never brought it, the carrier's list did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Late {
+    /// When it was sent.
+    pub sent_at: Timestamp,
+    /// What becomes of words.
+    pub words: LateInbound,
+    /// Whether a text that the sender sent after it, to the same number, came before it.
+    pub overtaken: bool,
+    /// Whether the conversation here has come about since.
+    pub before_here: bool,
+    /// Whether the sender has said since whether they may be texted.
+    pub outspoken: bool,
+}
+
+impl Late {
+    /// Whether whoever gets the words must be told when they were sent.
+    pub fn wants_note(&self, now: Timestamp) -> bool {
+        self.overtaken || now.duration_since(self.sent_at) >= LATE
+    }
 }
 
 /// Who got a MOVE code.

@@ -22,50 +22,85 @@ use crate::{
     pool::MaskedNumber,
 };
 
-/// Which open conversations a text may concern, beside the sender's own.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Named<'a> {
-    /// The one that waits with this code. One that is used is like one that never was.
-    pub by_code: Option<&'a Code>,
-    /// All of the person who got this MOVE code.
-    pub by_move_code: Option<&'a Code>,
-}
-
-/// Locks until commit the open conversations of a person, and those that a code names; returns
-/// their ids.
+/// Locks until commit the open conversations of a person; returns their ids.
 ///
 /// Always in the order of their ids, so that two texts never wait for each other. What is loaded
 /// before the lock is held may be stale, so loading is a statement of its own.
 ///
 /// The ids are an array, not a semi-join: after a wait PostgreSQL asks again whether the row is
 /// meant, and behind some plans of a semi-join it then forgets all rows but the first.
-pub async fn lock(
-    conn: &mut PgConnection,
-    person: PersonId,
-    named: Named<'_>,
-) -> sqlx::Result<Vec<Uuid>> {
+pub async fn lock(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Vec<Uuid>> {
     let ids = sqlx::query_scalar!(
         "select id
          from conversation
          where id = any(array(
              select conversation_id from participant where person_id = $1 and left_at is null
-             union all
-             select id from conversation where code = $2 and state = 'waiting'
-             union all
-             select p.conversation_id
-             from move_code m
-             join participant p on p.person_id = m.person_id and p.left_at is null
-             where m.code = $3
          ))
          order by id
          for no key update",
         person as _,
-        named.by_code.map(Code::as_str),
-        named.by_move_code.map(Code::as_str),
     )
     .fetch_all(conn)
     .await?;
     Ok(ids.into_iter().map(ConversationId::uuid).collect())
+}
+
+/// A participant of an open conversation, with all of that conversation.
+#[derive(Debug)]
+pub struct Seat {
+    /// The conversation.
+    pub id: ConversationId,
+    /// Its code.
+    pub code: String,
+    /// Where it stands.
+    pub state: String,
+    /// When the code stops working.
+    pub code_expires_at: SqlTimestamp,
+    /// When it was opened.
+    pub opened_at: SqlTimestamp,
+    /// When it was last talked in.
+    pub last_talk_at: Option<SqlTimestamp>,
+    /// How long a silence it outlives.
+    pub silence_seconds: i32,
+    /// When the participants were told that it would end.
+    pub warned_at: Option<SqlTimestamp>,
+    /// When it ends at the latest.
+    pub ends_at: SqlTimestamp,
+    /// The participant.
+    pub person_id: PersonId,
+    /// Through which number.
+    pub masked_number_id: MaskedNumberId,
+    /// That number.
+    pub number: String,
+}
+
+impl Seat {
+    /// Adds it to its conversation, which is the last one or a new one.
+    ///
+    /// # Errors
+    /// When the database holds what no constraint of ours lets in.
+    pub fn push_to(self, conversations: &mut Vec<Conversation>) -> sqlx::Result<()> {
+        let participant = address(self.person_id, self.masked_number_id, &self.number)?;
+        if let Some(last) = conversations.last_mut().filter(|last| last.id == self.id) {
+            last.participants.push(participant);
+            return Ok(());
+        }
+        conversations.push(Conversation {
+            id: self.id,
+            code: read::<Code>(&self.code)?,
+            state: match self.state.as_str() {
+                "active" => State::Active {
+                    last_talk_at: self.last_talk_at.unwrap_or(self.opened_at).to_jiff(),
+                    silence: SignedDuration::from_secs(self.silence_seconds.into()),
+                    warned_at: self.warned_at.map(SqlTimestamp::to_jiff),
+                    ends_at: self.ends_at.to_jiff(),
+                },
+                _ => State::Waiting { expires_at: self.code_expires_at.to_jiff() },
+            },
+            participants: vec![participant],
+        });
+        Ok(())
+    }
 }
 
 /// Loads those of these conversations that are open.
@@ -73,39 +108,23 @@ pub async fn open_among(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<V
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = sqlx::query!(
-        r#"select c.id, c.code, c.state, c.code_expires_at, c.opened_at, c.last_talk_at,
-               c.silence_seconds, c.warned_at, c.ends_at,
-               p.person_id, p.masked_number_id, m.number
-           from conversation c
-           join participant p on p.conversation_id = c.id
-           join masked_number m on m.id = p.masked_number_id
-           where c.state <> 'ended' and c.id = any($1)
-           order by c.id, p.seat"#,
+    let seats = sqlx::query_as!(
+        Seat,
+        "select c.id, c.code, c.state, c.code_expires_at, c.opened_at, c.last_talk_at,
+             c.silence_seconds, c.warned_at, c.ends_at,
+             p.person_id, p.masked_number_id, m.number
+         from conversation c
+         join participant p on p.conversation_id = c.id
+         join masked_number m on m.id = p.masked_number_id
+         where c.state <> 'ended' and c.id = any($1)
+         order by c.id, p.seat",
         ids,
     )
     .fetch_all(conn)
     .await?;
     let mut loaded: Vec<Conversation> = Vec::new();
-    for row in rows {
-        let participant = address(row.person_id, row.masked_number_id, &row.number)?;
-        match loaded.last_mut().filter(|last| last.id == row.id) {
-            Some(last) => last.participants.push(participant),
-            None => loaded.push(Conversation {
-                id: row.id,
-                code: read::<Code>(&row.code)?,
-                state: match row.state.as_str() {
-                    "active" => State::Active {
-                        last_talk_at: row.last_talk_at.unwrap_or(row.opened_at).to_jiff(),
-                        silence: SignedDuration::from_secs(row.silence_seconds.into()),
-                        warned_at: row.warned_at.map(SqlTimestamp::to_jiff),
-                        ends_at: row.ends_at.to_jiff(),
-                    },
-                    _ => State::Waiting { expires_at: row.code_expires_at.to_jiff() },
-                },
-                participants: vec![participant],
-            }),
-        }
+    for seat in seats {
+        seat.push_to(&mut loaded)?;
     }
     Ok(loaded)
 }

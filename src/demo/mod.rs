@@ -96,6 +96,8 @@ struct Demo {
     service: Service,
     page: tokio::task::JoinHandle<()>,
     closing: CancellationToken,
+    /// Kept until the end.
+    _pictures: Pictures,
 }
 
 impl Demo {
@@ -111,6 +113,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
     let db = database(postgres).await?;
     let (public, private) = (local(0).await?, local(0).await?);
     let secrets = Secrets::draw();
+    let pictures = Pictures::draw();
     let simulator = Simulator::start(simulator::Settings {
         access_key: ACCESS_KEY.to_owned(),
         secret_key: SecretString::from(secrets.key.clone()),
@@ -126,11 +129,12 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
         ("FLOWROUTE_ACCESS_KEY", ACCESS_KEY),
         ("FLOWROUTE_SECRET_KEY", &secrets.key),
         ("MASKLINE_FLOWROUTE_URL", &simulator.url()),
+        ("MASKLINE_MEDIA_URL", &pictures.0.to_string_lossy()),
         // There are but two numbers, and every scene can be played again at once.
         ("MASKLINE_COOL_OFF", "0h"),
     ])?;
     let brand = settings.brand.as_str().to_owned();
-    let service = Service::start(db.clone(), settings, public, private).await?;
+    let service = Service::start(db.clone(), settings, Some(public), private, &[]).await?;
     point_at(&simulator, &public_url, &secrets).await?;
 
     let listener = local(options.port.unwrap_or(0)).await?;
@@ -148,7 +152,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
     if !options.no_open && std::io::stdout().is_terminal() {
         open(&address);
     }
-    Ok(Demo { service, page, closing })
+    Ok(Demo { service, page, closing, _pictures: pictures })
 }
 
 const DATABASE: &str = "maskline";
@@ -180,6 +184,23 @@ fn masked() -> Vec<PhoneNumber> {
 
 async fn local(port: u16) -> Result<TcpListener, serve::StartError> {
     serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
+}
+
+/// The folder of the pictures, which goes when this does.
+struct Pictures(PathBuf);
+
+impl Pictures {
+    fn draw() -> Self {
+        let name = format!("maskline-pictures-{:032x}", rand::random::<u128>());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Pictures {
+    fn drop(&mut self) {
+        // Nobody may have sent one.
+        std::fs::remove_dir_all(&self.0).ok();
+    }
 }
 
 /// What only this run knows.

@@ -12,7 +12,8 @@ use crate::{
         store,
     },
     ids::{MaskedNumberId, PersonId},
-    outbox,
+    media::{self, Album},
+    outbox::{self, Promise},
     tasks::{self, Task},
 };
 
@@ -67,9 +68,7 @@ async fn apply_one(
         }
         Effect::End(id, reason) => store::end(conn, *id, *reason, now).await,
         Effect::Warn(id) => store::warned(conn, *id, now).await,
-        Effect::Extend(id) | Effect::Relay { conversation: id, .. } => {
-            store::touch(conn, *id, now).await
-        }
+        Effect::Extend(id) => store::touch(conn, *id, now).await,
         Effect::AskToReopen(id, person) => store::ask_to_reopen(conn, *id, *person, now).await,
         Effect::Suppress(person) => {
             note(conn, origin, EventKind::Revoked, *person, None, now).await?;
@@ -94,7 +93,9 @@ async fn apply_one(
         Effect::Say { to, answer, .. } if answer.at_most_every().is_some() => {
             consent::note_given(conn, to.person, &noted_as(answer, to), now).await
         }
-        Effect::AlarmGuesses
+        // A relay is promised with the rest, and begins the silence anew there.
+        Effect::Relay { .. }
+        | Effect::AlarmGuesses
         | Effect::Say { .. }
         | Effect::Open { .. }
         | Effect::Reopen { .. }
@@ -133,6 +134,27 @@ pub(super) async fn redirect(
         if let Effect::Move { from, to, conversations } = effect {
             outbox::redirect(conn, *from, *to, conversations, origin.carrier_id()).await?;
         }
+    }
+    Ok(())
+}
+
+/// Keeps the pictures of what was promised, to be fetched once this is committed.
+pub(super) async fn keep_pictures(
+    conn: &mut PgConnection,
+    origin: &Origin<'_>,
+    promises: &[Promise],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let Origin::Text { text, sender, .. } = origin else { return Ok(()) };
+    let theirs = promises.iter().filter(|one| one.cause.as_ref() == Some(&text.carrier_id));
+    for promise in theirs.filter(|promise| promise.pictures) {
+        let album = Album {
+            text: promise.id,
+            sender: sender.person,
+            through: sender.through.id,
+            conversation: promise.conversation,
+        };
+        media::keep(conn, &album, &text.media, now).await?;
     }
     Ok(())
 }

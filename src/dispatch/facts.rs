@@ -1,45 +1,40 @@
-//! Loads what a decision depends on: behind the locks, and no more than the command needs.
+//! Loads what else a decision depends on: behind the locks, and no more than the command needs.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
+use super::{Parsed, Taken};
 use crate::{
     app::App,
+    audit,
     carrier::wire::InboundText,
     code::Code,
     consent,
     conversation::{
         Address, Conversation,
         command::Command,
-        facts::{Facts, Failures, Mover},
-        store::{self, Named},
+        facts::{Facts, Failures, Late, Mover},
+        store,
     },
     pool::{self, Candidate},
 };
 
-/// Locks what the text may change, and loads the facts.
+/// Completes the facts of a text that was taken in.
 pub(super) async fn load(
     app: &App,
     conn: &mut PgConnection,
     sender: Address,
-    text: &InboundText,
-    command: &Command,
-    now: Timestamp,
+    Parsed { text, command }: &Parsed,
+    taken: Taken,
 ) -> sqlx::Result<Facts> {
+    let Taken { at: now, open: loaded, suppressed, blocked_here, given, .. } = taken;
     let person = sender.person;
-    let named = match command {
-        Command::Join(code) => Named { by_code: Some(code), ..Named::default() },
-        Command::MoveCode(code) => Named { by_move_code: Some(code), ..Named::default() },
-        _ => Named::default(),
+    let mover = match command {
+        Command::MoveCode(code) => mover(conn, code, &loaded).await?,
+        _ => None,
     };
-    let loaded = lock_and_load(conn, &sender, named, command).await?;
-    let mover = match named.by_move_code {
-        Some(code) => mover(conn, code, &loaded).await?,
-        None => None,
-    };
-    let standing = consent::standing(conn, person, sender.through.id).await?;
     let meets = matches!(command, Command::Join(_) | Command::Reopen | Command::MoveCode(_));
     let unwanted = if meets { store::unwanted(conn, person).await? } else { HashSet::new() };
     let alarm_at = app.settings.code_failures_alarm;
@@ -49,11 +44,15 @@ pub(super) async fn load(
         }
         _ => Failures { own: 0, all: 0, alarm_at },
     };
+    let coded = match command {
+        Command::Join(code) => loaded.iter().find(|found| found.code == *code).cloned(),
+        _ => None,
+    };
     let mut facts = Facts {
-        suppressed: standing.suppressed,
-        blocked_here: standing.blocked_here,
-        given: standing.given,
-        coded: loaded.iter().find(|found| Some(&found.code) == named.by_code).cloned(),
+        suppressed,
+        blocked_here,
+        given,
+        coded,
         mover,
         open: loaded.into_iter().filter(|found| found.has(person)).collect(),
         past: None,
@@ -62,10 +61,14 @@ pub(super) async fn load(
         numbers: Vec::new(),
         fresh: None,
         has_media: !text.media.is_empty(),
+        late: None,
         times: app.settings.times,
         pool: app.settings.pool,
         sender,
     };
+    if let Some(sent_at) = text.sent_at {
+        facts.late = Some(late(app, conn, &facts, sent_at).await?);
+    }
     let is_busy = facts.here().is_some_and(Conversation::is_active);
     if !is_busy && looks_back(command) {
         facts.past = store::past(conn, &facts.sender).await?;
@@ -80,19 +83,25 @@ pub(super) async fn load(
     Ok(facts)
 }
 
-/// Locks the conversations that the text may concern, and loads those that are open.
-async fn lock_and_load(
+/// What must be known of a text that was sent some time ago.
+async fn late(
+    app: &App,
     conn: &mut PgConnection,
-    sender: &Address,
-    named: Named<'_>,
-    command: &Command,
-) -> sqlx::Result<Vec<Conversation>> {
-    // First, and seen by whoever comes second: a BLOCK must not cross the other's consent to go on.
-    if matches!(command, Command::Reopen | Command::Block | Command::Report) {
-        store::lock_past(conn, sender).await?;
-    }
-    let locked = store::lock(conn, sender.person, named).await?;
-    store::open_among(conn, &locked).await
+    facts: &Facts,
+    sent_at: Timestamp,
+) -> sqlx::Result<Late> {
+    let Address { person, through } = &facts.sender;
+    let before_here = match facts.here() {
+        Some(here) => store::began_after(conn, here.id, sent_at).await?,
+        None => false,
+    };
+    Ok(Late {
+        sent_at,
+        words: app.settings.late_inbound,
+        overtaken: audit::has_received(conn, *person, &through.number, sent_at).await?,
+        before_here,
+        outspoken: consent::has_spoken(conn, *person, facts.suppressed, sent_at).await?,
+    })
 }
 
 /// Whose conversations this MOVE code moves.

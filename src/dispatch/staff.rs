@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 
 use super::{
+    Outcome,
     apply::apply,
     finish,
     trail::{self, Origin},
@@ -11,11 +12,7 @@ use super::{
 use crate::{
     audit,
     consent::Channel,
-    conversation::{
-        decide,
-        effect::Effect,
-        store::{self, Named},
-    },
+    conversation::{decide, effect::Effect, store},
     ids::PersonId,
     texts::Brand,
 };
@@ -31,12 +28,12 @@ pub async fn opt_out(
     (channel, evidence): (Channel, Option<String>),
     now: Timestamp,
 ) -> sqlx::Result<usize> {
-    let locked = store::lock(conn, person, Named::default()).await?;
+    let locked = store::lock(conn, person).await?;
     let open = store::open_among(conn, &locked).await?;
     let effects = decide::opt_out(&open, person);
     let origin = Origin::Staff { rule: "staff_opt_out", person, channel, evidence };
     apply(conn, &origin, &effects, now).await?;
-    finish(conn, brand, &origin, &effects, now).await?;
+    finish(conn, brand, &[Outcome { origin, effects: &effects }], Vec::new(), now).await?;
     Ok(open.len())
 }
 
@@ -53,5 +50,5 @@ pub async fn opt_in(
     let origin = Origin::Staff { rule: "staff_opt_in", person, channel, evidence };
     let effects = [Effect::Lift(person)];
     apply(conn, &origin, &effects, now).await?;
-    audit::record(conn, &trail::records(&effects, &origin, Vec::new()), now).await
+    audit::record(conn, &trail::records(&effects, &origin, &[]), now).await
 }

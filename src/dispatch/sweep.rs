@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
-use super::{apply::apply, finish, trail::Origin};
+use super::{Outcome, apply::apply, finish, trail::Origin};
 use crate::{
     conversation::{EndReason, effect::Effect, store},
     texts::Brand,
@@ -25,7 +25,8 @@ pub async fn sweep(
     let effects: Vec<Effect> =
         before.iter().flat_map(|conversation| conversation.pass(now)).collect();
     apply(conn, &Origin::Clock, &effects, now).await?;
-    finish(conn, brand, &Origin::Clock, &effects, now).await?;
+    let outcome = Outcome { origin: Origin::Clock, effects: &effects };
+    finish(conn, brand, &[outcome], Vec::new(), now).await?;
     let after = store::open_among(conn, &due).await?;
     store::look_again(conn, &after).await?;
     Ok(due.len())
@@ -46,7 +47,8 @@ pub async fn end_carrier_blocked(
         .flat_map(|conversation| conversation.end_by_itself(EndReason::CarrierBlocked))
         .collect();
     apply(conn, &Origin::Clock, &effects, now).await?;
-    finish(conn, brand, &Origin::Clock, &effects, now).await?;
+    let outcome = Outcome { origin: Origin::Clock, effects: &effects };
+    finish(conn, brand, &[outcome], Vec::new(), now).await?;
     store::settle_carrier_blocks(conn).await?;
     Ok(open.len())
 }

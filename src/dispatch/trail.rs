@@ -1,11 +1,11 @@
 //! What a decision promises, and what the trail says of it.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     audit::{Kind, Record},
-    carrier::wire::InboundText,
+    carrier::wire::{InboundText, Media},
     consent::Channel,
     conversation::{
         Address,
@@ -14,7 +14,7 @@ use crate::{
     },
     ids::{ConversationId, PersonId, TextId},
     outbox::Promise,
-    texts::Brand,
+    texts::{self, Brand},
 };
 
 /// What brought a decision about.
@@ -90,19 +90,25 @@ pub(super) fn promises(
         Origin::Text { text, .. } => text.body.as_str(),
         Origin::Clock | Origin::Staff { .. } => "",
     };
+    let cause = origin.carrier_id().map(str::to_owned);
     let promise = |effect: &Effect| match effect {
-        Effect::Relay { conversation, to } => Some(Promise {
+        Effect::Relay { conversation, to, sent_at, pictures } => Some(Promise {
             id: TextId::new(),
+            cause: cause.clone(),
             conversation: Some(*conversation),
             to: to.person,
             through: to.through.id,
             answer: None,
-            body: body.to_owned(),
+            body: sent_at.map_or_else(|| body.to_owned(), |at| texts::delayed(body, at)),
             despite_optout: false,
             give_up_at: None,
+            urgent: false,
+            once: false,
+            pictures: *pictures,
         }),
         Effect::Say { to, conversation, answer, despite_optout } => Some(Promise {
             id: TextId::new(),
+            cause: cause.clone(),
             conversation: *conversation,
             to: to.person,
             through: to.through.id,
@@ -110,6 +116,9 @@ pub(super) fn promises(
             body: answer.render(brand),
             despite_optout: *despite_optout,
             give_up_at: answer.of_no_use_after().map(|after| time::after(now, after)),
+            urgent: answer.is_urgent(),
+            once: answer.is_said_once(),
+            pictures: false,
         }),
         _ => None,
     };
@@ -120,7 +129,7 @@ pub(super) fn promises(
 pub(super) fn records(
     effects: &[Effect],
     origin: &Origin<'_>,
-    promises: Vec<Promise>,
+    promises: &[Promise],
 ) -> Vec<Record> {
     let received = match origin {
         Origin::Text { text, sender, decision } => Some(Record {
@@ -144,7 +153,7 @@ pub(super) fn records(
             recipient: Some(to.person),
             masked_number: Some(to.through.number.clone()),
             text: Some(promise.id),
-            body: Some(promise.body),
+            body: Some(promise.body.clone()),
             ..record
         }
     });
@@ -196,12 +205,25 @@ fn turns(effect: &Effect, origin: &Origin<'_>) -> Vec<Record> {
     }
 }
 
+/// The record of a text that nobody can be answered for, and whether it came to a number of ours.
+pub(super) fn refused(text: &InboundText, why: &'static str, is_ours: bool) -> Record {
+    let masked_number = text.to.clone().filter(|_| is_ours);
+    Record { rule: Some(why), masked_number, ..inbound(Kind::Refused, text) }
+}
+
 /// The record of a text that came in.
-pub(super) fn inbound(kind: Kind, text: &InboundText) -> Record {
+fn inbound(kind: Kind, text: &InboundText) -> Record {
     Record {
         carrier_id: Some(text.carrier_id.clone()),
         body: Some(text.body.clone()),
-        media: (!text.media.is_empty()).then(|| json!(text.media)),
+        media: (!text.media.is_empty()).then(|| text.media.iter().map(unsigned).collect()),
+        detail: text.sent_at.map(|at| format!("reconciled, sent {at}")),
         ..Record::of(kind)
     }
+}
+
+/// What is on record of a picture: not the signature in its URL, which opens the original.
+fn unsigned(media: &Media) -> Value {
+    let url = media.url.split(['?', '#']).next().unwrap_or_default();
+    json!(Media { url: url.to_owned(), ..media.clone() })
 }

@@ -1,47 +1,84 @@
-//! Begin, keep the carrier's id, dispatch, commit.
+//! Begin, dispatch, commit.
 
-use jiff::Timestamp;
-use sqlx::{PgConnection, PgTransaction};
+use std::slice;
+
+use sqlx::PgTransaction;
 
 use crate::{
     app::App,
     audit::{self, Kind, Record},
     carrier::wire::{InboundText, Receipt},
-    clock::{Clock, SqlTimestamp},
-    database, dispatch,
+    database,
+    dispatch::{self, Parsed},
     ids::TextId,
     outbox::receipts,
 };
 
 /// How often a text that lost a race is judged again.
 const RACES: usize = 3;
+/// Begins a transaction that does not wait long for a lock.
+const IMPATIENTLY: &str = "begin; set local lock_timeout = '250ms'";
 
-/// Takes in one text, exactly once however often it is delivered.
+/// Takes in one text by itself, exactly once however often it is delivered.
 ///
 /// # Errors
 /// The database's. Nothing of the text is kept then, and it must be delivered again.
-pub async fn receive(app: &App, text: &InboundText) -> sqlx::Result<()> {
-    let mut races = 0;
-    let is_new = loop {
-        match receive_once(app, text).await {
-            Err(error) if is_lost_race(&error) && races < RACES => races += 1,
-            received => break received?,
-        }
-    };
-    app.wake.notify_one();
-    count(if is_new { "text" } else { "duplicate" });
+pub async fn receive(app: &App, text: InboundText) -> sqlx::Result<()> {
+    receive_alone(app, &Parsed::from(text)).await
+}
+
+/// The same for one that was read already.
+pub(super) async fn receive_alone(app: &App, text: &Parsed) -> sqlx::Result<()> {
+    let new = take_in_alone(app, text).await?;
+    count_texts(1, new);
     Ok(())
 }
 
-/// Takes in one text in one transaction; false when it was taken in before.
-async fn receive_once(app: &App, text: &InboundText) -> sqlx::Result<bool> {
-    let mut tx = begin(app).await?;
-    let kept_at = keep(&mut tx, &text.carrier_id, &app.clock).await?;
-    if let Some(now) = kept_at {
-        dispatch::handle(app, &mut tx, text, now).await?;
+/// Takes in one text that the webhook never brought and the carrier's list did; false when it was
+/// taken in before. It comes through the same door, and is judged by when it was sent.
+///
+/// # Errors
+/// The database's. Nothing of the text is kept then.
+pub async fn receive_late(app: &App, text: InboundText) -> sqlx::Result<bool> {
+    Ok(take_in_alone(app, &Parsed::from(text)).await? == 1)
+}
+
+async fn take_in_alone(app: &App, text: &Parsed) -> sqlx::Result<usize> {
+    let mut races = 0;
+    loop {
+        match take_in(app, slice::from_ref(text)).await {
+            Err(error) if is_lost_race(&error) && races < RACES => races += 1,
+            taken => return taken,
+        }
     }
+}
+
+/// Takes in texts that wait together.
+pub(super) async fn receive_together(app: &App, texts: &[Parsed]) -> sqlx::Result<()> {
+    let new = take_in(app, texts).await?;
+    count_texts(texts.len(), new);
+    Ok(())
+}
+
+fn count_texts(all: usize, new: usize) {
+    count("text", new);
+    count("duplicate", all - new);
+}
+
+/// Takes in texts in one transaction: all of them are committed, or none. There is no other way in;
+/// one text is a slice of one. Returns how many were new.
+///
+/// Who shares must not wait long for a lock: the others wait with them.
+async fn take_in(app: &App, texts: &[Parsed]) -> sqlx::Result<usize> {
+    let begin_with = if texts.len() > 1 { IMPATIENTLY } else { "begin" };
+    let mut tx = begin(app, begin_with).await?;
+    let new = dispatch::handle(app, &mut tx, texts).await?;
     tx.commit().await?;
-    Ok(kept_at.is_some())
+    app.wake.notify_one();
+    if texts.iter().any(|one| !one.text.media.is_empty()) {
+        app.pictures.notify_one();
+    }
+    Ok(new)
 }
 
 /// Whether somebody else's transaction was first to what this one wanted, as a constraint or a
@@ -60,11 +97,11 @@ pub async fn receive_receipt(
     receipt: &Receipt,
     token: Option<TextId>,
 ) -> sqlx::Result<()> {
-    let mut tx = begin(app).await?;
+    let mut tx = begin(app, "begin").await?;
     let now = database::time(&mut tx, &app.clock).await?;
-    let noted = receipts::note(&mut tx, receipt, token, now).await?;
+    let noted = receipts::note(&mut tx, &app.settings.brand, receipt, token, now).await?;
     tx.commit().await?;
-    count("receipt");
+    count("receipt", 1);
     metrics::counter!("maskline_receipts_total", "noted" => noted.as_str()).increment(1);
     Ok(())
 }
@@ -74,13 +111,13 @@ pub async fn receive_receipt(
 /// # Errors
 /// The database's.
 pub(super) async fn receive_unreadable(app: &App, body: Option<String>) -> sqlx::Result<()> {
-    let mut tx = begin(app).await?;
+    let mut tx = begin(app, "begin").await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let record = Record { rule: Some("payload_unreadable"), body, ..Record::of(Kind::Refused) };
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     tracing::warn!("a webhook brought neither a message nor a receipt: recorded, not handled");
-    count("unreadable");
+    count("unreadable", 1);
     Ok(())
 }
 
@@ -89,16 +126,16 @@ pub(super) async fn receive_unreadable(app: &App, body: Option<String>) -> sqlx:
 /// Connections die unseen while they lie idle, when the database restarts above all. Nothing has
 /// been done on one that cannot begin, so the next is tried: the carrier resends four times only,
 /// and a pool may hold more dead ones than that.
-async fn begin(app: &App) -> sqlx::Result<PgTransaction<'static>> {
+async fn begin(app: &App, with: &'static str) -> sqlx::Result<PgTransaction<'static>> {
     for _ in 0..app.db.options().get_max_connections() {
-        match app.db.begin().await {
+        match app.db.begin_with(with).await {
             Err(error) if is_dead(&error) => {
                 tracing::debug!(%error, "a connection had died; taking the next");
             }
             begun => return begun,
         }
     }
-    app.db.begin().await
+    app.db.begin_with(with).await
 }
 
 /// Whether the connection had ended, as PostgreSQL says of one that it ends (class 57P) or as
@@ -111,27 +148,7 @@ fn is_dead(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Counts one delivery by what became of it.
-pub(super) fn count(outcome: &'static str) {
-    metrics::counter!("maskline_inbound_total", "outcome" => outcome).increment(1);
-}
-
-/// Keeps the carrier's id of a text, and tells the time; none when it was kept before. A second
-/// delivery that comes while the first is being handled waits here for its commit.
-async fn keep(
-    conn: &mut PgConnection,
-    carrier_id: &str,
-    clock: &Clock,
-) -> sqlx::Result<Option<Timestamp>> {
-    let noted_at = sqlx::query_scalar!(
-        "insert into carrier_message (carrier_id, direction, noted_at)
-         values ($1, 'inbound', coalesce($2, clock_timestamp()))
-         on conflict (carrier_id) do nothing
-         returning noted_at",
-        carrier_id,
-        clock.instead() as _,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(noted_at.map(SqlTimestamp::to_jiff))
+/// Counts deliveries by what became of them.
+pub(super) fn count(outcome: &'static str, deliveries: usize) {
+    metrics::counter!("maskline_inbound_total", "outcome" => outcome).increment(deliveries as u64);
 }

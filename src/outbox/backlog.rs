@@ -5,10 +5,23 @@ use sqlx::PgConnection;
 
 use crate::clock::SqlTimestamp;
 
-/// Whether nothing waits and nothing is under way, so that there is nothing to claim or to mend.
+/// Whether there is nothing but what is parked, so that there is nothing to claim or to mend.
 pub(super) async fn is_idle(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select not exists (select from outbox where state <> 'unknown') as "idle!""#
+        r#"select not exists (
+               select from outbox where state <> 'unknown' or passed_at is null
+           ) as "idle!""#
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// How many lanes have a text that waits.
+pub async fn waiting_lanes(conn: &mut PgConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(distinct (recipient_id, lane)) as "count!"
+           from outbox
+           where state = 'queued'"#
     )
     .fetch_one(conn)
     .await

@@ -3,11 +3,15 @@
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use super::queue::{Left, record_all};
+use super::{
+    lanes,
+    left::{Left, record_all},
+};
 use crate::{
     audit::Kind,
-    ids::{MaskedNumberId, PersonId},
+    ids::{MaskedNumberId, PersonId, TextId},
 };
 
 /// Drops what is queued for somebody who has just opted out, but not the confirmation of that.
@@ -18,18 +22,7 @@ pub async fn drop_queued(
     person: PersonId,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    drop_for(conn, person, None, "opted_out", now).await
-}
-
-/// Drops what is queued for a pair that the carrier blocks, the confirmation of an opt-out too: the
-/// carrier refuses it like the rest.
-pub(super) async fn drop_blocked(
-    conn: &mut PgConnection,
-    person: PersonId,
-    number: MaskedNumberId,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    drop_for(conn, person, Some(number), "carrier_blocked", now).await
+    drop_for(conn, person, &Which::MayNotBeTexted, now).await
 }
 
 /// Drops the words of somebody that are queued for whoever has just blocked them.
@@ -41,100 +34,117 @@ pub async fn drop_words(
     of: PersonId,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let dropped = sqlx::query_as!(
-        Left,
-        r#"with dropped as (
-               delete from outbox
-               where recipient_id = $1 and kind = 'relay' and state = 'queued'
-                   and conversation_id in (
-                       select conversation_id from participant where person_id = $2
-                   )
-               returning id, conversation_id, recipient_id, masked_number_id
-           )
-           select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
-               m.number as masked_number, $3::timestamptz as "at!"
-           from dropped d
-           join masked_number m on m.id = d.masked_number_id"#,
-        person as _,
-        of as _,
-        now.to_sqlx() as _,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    record_all(conn, dropped, Kind::Dropped, "blocked").await
+    drop_for(conn, person, &Which::WordsOf(of), now).await
+}
+
+/// Drops what is queued for a pair that the carrier blocks, the confirmation of an opt-out too: the
+/// carrier refuses it like the rest.
+pub(super) async fn drop_blocked(
+    conn: &mut PgConnection,
+    person: PersonId,
+    number: MaskedNumberId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    drop_for(conn, person, &Which::Through(number), now).await
+}
+
+/// Which of the texts that are queued for somebody are dropped.
+enum Which {
+    /// All but those that go out although they opted out.
+    MayNotBeTexted,
+    /// The other's words.
+    WordsOf(PersonId),
+    /// Those from one masked number.
+    Through(MaskedNumberId),
 }
 
 async fn drop_for(
     conn: &mut PgConnection,
     person: PersonId,
-    number: Option<MaskedNumberId>,
-    why: &str,
+    which: &Which,
     now: Timestamp,
 ) -> sqlx::Result<()> {
+    let (why, of, number) = match which {
+        Which::MayNotBeTexted => ("opted_out", None, None),
+        Which::WordsOf(of) => ("blocked", Some(*of), None),
+        Which::Through(number) => ("carrier_blocked", None, Some(*number)),
+    };
     let dropped = sqlx::query_as!(
         Left,
         r#"with dropped as (
                delete from outbox
-               where recipient_id = $1 and masked_number_id = coalesce($2, masked_number_id)
-                   and state = 'queued' and ($2 is not null or not despite_optout)
+               where recipient_id = $1 and state = 'queued'
+                   and case $2
+                       when 'opted_out' then not despite_optout
+                       when 'carrier_blocked' then masked_number_id = $4
+                       else kind = 'relay' and conversation_id in (
+                           select conversation_id from participant where person_id = $3
+                       )
+                   end
                returning id, conversation_id, recipient_id, masked_number_id
            )
            select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
-               m.number as masked_number, $3::timestamptz as "at!"
+               m.number as masked_number, $5::timestamptz as "at!"
            from dropped d
            join masked_number m on m.id = d.masked_number_id"#,
         person as _,
+        why,
+        of as _,
         number as _,
         now.to_sqlx() as _,
     )
     .fetch_all(&mut *conn)
     .await?;
-    record_all(conn, dropped, Kind::Dropped, why).await
+    note(conn, dropped, why, now).await
 }
 
-/// Drops whatever waits in vain: its recipient opted out, the carrier blocks the pair, or it is too
-/// late. However that came about, it is asked again here, just before texts leave.
-pub(super) async fn drop_unsendable(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
-    let rows = sqlx::query!(
-        r#"with due as (
-               select o.id,
-                   case when s.person_id is not null and not o.despite_optout then 'opted_out'
-                       when b.person_id is not null then 'carrier_blocked'
-                       else 'too_late'
-                   end as why
-               from outbox o
-               left join suppression s on s.person_id = o.recipient_id
-               left join carrier_block b
-                   on b.person_id = o.recipient_id and b.masked_number_id = o.masked_number_id
-               where o.state = 'queued'
-                   and ((s.person_id is not null and not o.despite_optout)
-                       or b.person_id is not null
-                       or o.give_up_at <= $1)
-               for update of o skip locked
-           ), dropped as (
-               delete from outbox o
-               using due
-               where o.id = due.id
-               returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id, due.why
-           )
-           select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
-               m.number as masked_number, $1::timestamptz as "at!", d.why as "why!"
-           from dropped d
-           join masked_number m on m.id = d.masked_number_id"#,
-        now.to_sqlx() as _,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
+/// Drops texts that were found to wait in vain, each for its reason. Returns how many.
+pub(super) async fn drop_vain(
+    conn: &mut PgConnection,
+    vain: &[(TextId, &'static str)],
+    now: Timestamp,
+) -> sqlx::Result<usize> {
+    let mut count = 0;
     for why in ["opted_out", "carrier_blocked", "too_late"] {
-        let dropped = rows.iter().filter(|row| row.why == why).map(|row| Left {
-            id: row.id,
-            conversation_id: row.conversation_id,
-            recipient_id: row.recipient_id,
-            masked_number_id: row.masked_number_id,
-            masked_number: row.masked_number.clone(),
-            at: row.at,
-        });
-        record_all(conn, dropped.collect(), Kind::Dropped, why).await?;
+        let ids: Vec<Uuid> =
+            vain.iter().filter(|(_, of)| *of == why).map(|(id, _)| id.uuid()).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let dropped = sqlx::query_as!(
+            Left,
+            r#"with vain as (
+                   select id from outbox where id = any($1) and state = 'queued'
+                   for update skip locked
+               ), dropped as (
+                   delete from outbox o
+                   using vain
+                   where o.id = vain.id
+                   returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id
+               )
+               select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
+                   m.number as masked_number, $2::timestamptz as "at!"
+               from dropped d
+               join masked_number m on m.id = d.masked_number_id"#,
+            &ids,
+            now.to_sqlx() as _,
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        count += dropped.len();
+        note(conn, dropped, why, now).await?;
     }
-    Ok(())
+    Ok(count)
+}
+
+/// Records what was dropped, and lets its lanes go on.
+pub(super) async fn note(
+    conn: &mut PgConnection,
+    dropped: Vec<Left>,
+    why: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let lanes = dropped.iter().map(Left::lane).collect();
+    record_all(conn, dropped, Kind::Dropped, why).await?;
+    lanes::wake(conn, lanes, now.to_sqlx()).await
 }

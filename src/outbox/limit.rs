@@ -1,10 +1,12 @@
-//! The carrier's limit on texts a second, shared by all workers through one row.
+//! The carrier's limits on texts a second, SMS and MMS apart, shared by all workers through a row each.
+
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-use crate::clock::SqlTimestamp;
+use crate::{clock::SqlTimestamp, config::Settings};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
@@ -49,31 +51,108 @@ fn is_within(left: Timestamp, now: Timestamp) -> bool {
     now.duration_since(left).abs() < SECOND
 }
 
-/// Locks the row of the SMS limit, so that one worker at a time hands out what it allows, and tells
-/// the time behind the lock: `instead`, or else the database's. All workers must mean the same time.
+/// What the carrier limits apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A text of words alone.
+    Sms,
+    /// A text with pictures.
+    Mms,
+}
+
+/// Both limits, locked.
+#[derive(Debug)]
+pub(super) struct Limits {
+    sms: Recent,
+    mms: Recent,
+    sms_per_second: u32,
+    mms_per_second: u32,
+    /// The time behind the lock.
+    pub(super) now: Timestamp,
+}
+
+impl Limits {
+    fn of(&self, kind: Kind) -> (&Recent, u32) {
+        match kind {
+            Kind::Sms => (&self.sms, self.sms_per_second),
+            Kind::Mms => (&self.mms, self.mms_per_second),
+        }
+    }
+
+    /// How many texts of this kind may leave now.
+    pub(super) fn free(&self, kind: Kind) -> usize {
+        let (recent, per_second) = self.of(kind);
+        recent.free(per_second, self.now)
+    }
+
+    /// How long until a limit that is used up lets the next text go.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let next = |kind| {
+            let (recent, per_second) = self.of(kind);
+            recent.next(per_second, self.now)
+        };
+        let first = [Kind::Sms, Kind::Mms].into_iter().filter_map(next).min()?;
+        Some(Duration::try_from(first.duration_since(self.now)).unwrap_or_default())
+    }
+
+    /// Notes that so many leave now.
+    pub(super) async fn note(
+        &mut self,
+        conn: &mut PgConnection,
+        sms: usize,
+        mms: usize,
+    ) -> sqlx::Result<()> {
+        if sms > 0 {
+            write(conn, "sms", self.sms.note(sms, self.now)).await?;
+        }
+        if mms > 0 {
+            write(conn, "mms", self.mms.note(mms, self.now)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Locks the rows of both limits, always in the same order, so that one worker at a time hands out
+/// what they allow, and tells the time behind the lock: `instead`, or else the database's. All
+/// workers must mean the same time.
 pub(super) async fn lock(
     conn: &mut PgConnection,
+    settings: &Settings,
     instead: Option<SqlTimestamp>,
-) -> sqlx::Result<(Recent, Timestamp)> {
+) -> sqlx::Result<Limits> {
     // The time is asked for outside: another worker may have kept the lock for a while.
-    let row = sqlx::query!(
+    let rows = sqlx::query!(
         r#"with locked as materialized (
-               select recent from send_limit where kind = 'sms' for update
+               select kind, recent from send_limit order by kind for update
            )
-           select recent as "recent!: Vec<SqlTimestamp>", coalesce($1, clock_timestamp()) as "now!"
+           select kind as "kind!", recent as "recent!: Vec<SqlTimestamp>",
+               coalesce($1, clock_timestamp()) as "now!"
            from locked"#,
         instead as _,
     )
-    .fetch_one(conn)
+    .fetch_all(conn)
     .await?;
-    let recent = row.recent.into_iter().map(SqlTimestamp::to_jiff).collect();
-    Ok((Recent::new(recent), row.now.to_jiff()))
+    let mut limits = Limits {
+        sms: Recent::new(Vec::new()),
+        mms: Recent::new(Vec::new()),
+        sms_per_second: settings.sms_per_second,
+        mms_per_second: settings.mms_per_second,
+        now: Timestamp::MIN,
+    };
+    for row in rows {
+        let recent = Recent::new(row.recent.into_iter().map(SqlTimestamp::to_jiff).collect());
+        limits.now = limits.now.max(row.now.to_jiff());
+        match row.kind.as_str() {
+            "mms" => limits.mms = recent,
+            _ => limits.sms = recent,
+        }
+    }
+    Ok(limits)
 }
 
-/// Writes the row of the SMS limit.
-pub(super) async fn write(conn: &mut PgConnection, recent: &[Timestamp]) -> sqlx::Result<()> {
+async fn write(conn: &mut PgConnection, kind: &str, recent: &[Timestamp]) -> sqlx::Result<()> {
     let recent: Vec<SqlTimestamp> = recent.iter().map(|time| time.to_sqlx()).collect();
-    sqlx::query!("update send_limit set recent = $1 where kind = 'sms'", &recent as _)
+    sqlx::query!("update send_limit set recent = $2 where kind = $1", kind, &recent as _)
         .execute(conn)
         .await?;
     Ok(())

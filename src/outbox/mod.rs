@@ -1,16 +1,27 @@
 //! Promises: texts that are committed but not yet accepted by the carrier.
 //!
 //! A text is promised in the transaction that decided on it. The worker claims it under a lease,
-//! sends it with no transaction open, and settles what became of it. A lane is one person on one
-//! masked number: its texts leave one at a time, in the order in which they were committed.
+//! sends it with no transaction open, and settles what became of it. A lane is one person in one
+//! conversation: its texts leave one at a time, in the order in which they were committed, and one
+//! of which nobody knows whether it left holds up those behind it.
 
 pub mod backlog;
+mod claim;
 mod dropped;
 mod failures;
+mod found;
+mod held;
+mod lanes;
+mod left;
 pub mod limit;
-mod queue;
 pub mod receipts;
 mod redirect;
+mod settle;
+mod settler;
+pub mod staff;
+mod told;
+mod twice;
+mod unknown;
 pub mod worker;
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,9 +30,12 @@ use sqlx::PgConnection;
 
 pub use self::{
     dropped::{drop_queued, drop_words},
+    found::{Unsettled, accept_found, unsettled},
+    held::release,
     redirect::redirect,
 };
 use crate::{
+    audit::{self, Columns, Record},
     clock::SqlTimestamp,
     ids::{ConversationId, MaskedNumberId, PersonId, TextId},
 };
@@ -29,11 +43,20 @@ use crate::{
 /// The longest wait between two tries, whatever the carrier asks for.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(10);
 
+/// A time that no lease and no wait set now would reach: what lies beyond it was written by a clock
+/// that has been set back since.
+fn absurd(now: Timestamp) -> Timestamp {
+    now.saturating_add(LONGEST_WAIT * 2).unwrap_or(Timestamp::MAX)
+}
+
 /// A text to be sent.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else about how it leaves")]
 pub struct Promise {
     /// Its id, which names it in the receipts' callback.
     pub id: TextId,
+    /// The carrier's id of the inbound text that called for it, if one did.
+    pub cause: Option<String>,
     /// The conversation that it belongs to.
     pub conversation: Option<ConversationId>,
     /// Who gets it.
@@ -48,18 +71,24 @@ pub struct Promise {
     pub despite_optout: bool,
     /// When it is of no more use: from then on it is dropped, never sent.
     pub give_up_at: Option<Timestamp>,
+    /// Goes before all that is not.
+    pub urgent: bool,
+    /// Is never sent again once its outcome is unknown.
+    pub once: bool,
+    /// Has pictures, and is held until they are ready.
+    pub pictures: bool,
 }
 
-/// Puts these texts into the outbox, in their order. `cause` is the carrier's id of the inbound text
-/// that called for them, if one did.
+/// Puts these texts into the outbox, in their order, and the records into the trail, in one
+/// statement. Words that are passed on begin the silence of their conversation anew.
 pub async fn promise(
     conn: &mut PgConnection,
     promises: &[Promise],
-    cause: Option<&str>,
+    records: &[Record],
     now: Timestamp,
 ) -> sqlx::Result<()> {
     if promises.is_empty() {
-        return Ok(());
+        return audit::record(conn, records, now).await;
     }
     let ids: Vec<_> = promises.iter().map(|promise| promise.id.uuid()).collect();
     let kinds: Vec<_> = promises.iter().map(|promise| kind(promise).to_owned()).collect();
@@ -68,20 +97,46 @@ pub async fn promise(
         promises.iter().map(|promise| promise.conversation.map(ConversationId::uuid)).collect();
     let recipients: Vec<_> = promises.iter().map(|promise| promise.to.uuid()).collect();
     let numbers: Vec<_> = promises.iter().map(|promise| promise.through.uuid()).collect();
+    let causes: Vec<_> = promises.iter().map(|promise| promise.cause.clone()).collect();
     let bodies: Vec<_> = promises.iter().map(|promise| promise.body.clone()).collect();
+    let urgent: Vec<_> = promises.iter().map(|promise| promise.urgent).collect();
+    let once: Vec<_> = promises.iter().map(|promise| promise.once).collect();
+    let pictures: Vec<_> = promises.iter().map(|promise| promise.pictures).collect();
     let give_up: Vec<Option<SqlTimestamp>> =
         promises.iter().map(|promise| promise.give_up_at.map(ToSqlx::to_sqlx)).collect();
+    let records = Columns::of(records);
     sqlx::query!(
-        "insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,
-             masked_number_id, cause, body, queued_at, due_at, give_up_at)
-         select id, kind, despite_optout, conversation_id, recipient_id,
-             masked_number_id, $1, body, $2, $2, give_up_at
-         from unnest($3::uuid[], $4::text[], $5::boolean[], $6::uuid[], $7::uuid[], $8::uuid[],
-             $9::text[], $10::timestamptz[]) with ordinality
-             as new (id, kind, despite_optout, conversation_id, recipient_id,
-                 masked_number_id, body, give_up_at, place)
-         order by place",
-        cause,
+        "with promised as (
+             insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,
+                 masked_number_id, cause, body, queued_at, due_at, give_up_at, urgent, once,
+                 is_mms, held)
+             select id, kind, despite_optout, conversation_id, recipient_id,
+                 masked_number_id, cause, body, $1, $1, give_up_at, urgent, once,
+                 pictures, pictures
+             from unnest($2::uuid[], $3::text[], $4::boolean[], $5::uuid[], $6::uuid[], $7::uuid[],
+                 $8::text[], $9::text[], $10::timestamptz[], $11::boolean[], $12::boolean[],
+                 $25::boolean[])
+                 with ordinality
+                 as new (id, kind, despite_optout, conversation_id, recipient_id,
+                     masked_number_id, cause, body, give_up_at, urgent, once, pictures, place)
+             order by place
+         ), talked as (
+             update conversation
+             set last_talk_at = $1
+             where id = any(array(
+                 select conversation_id
+                 from unnest($3::text[], $5::uuid[]) as new (kind, conversation_id)
+                 where kind = 'relay'
+             ))
+         )
+         insert into audit_record (id, at, kind, rule, conversation_id, person_id, recipient_id,
+             masked_number, carrier_id, text_id, body, media, detail)
+         select id, $1, kind, rule, conversation_id, person_id, recipient_id,
+             masked_number, carrier_id, text_id, body, media, detail
+         from unnest($13::uuid[], $14::text[], $15::text[], $16::uuid[], $17::uuid[], $18::uuid[],
+             $19::text[], $20::text[], $21::uuid[], $22::text[], $23::jsonb[], $24::text[])
+             as new (id, kind, rule, conversation_id, person_id, recipient_id,
+                 masked_number, carrier_id, text_id, body, media, detail)",
         now.to_sqlx() as _,
         &ids,
         &kinds,
@@ -89,8 +144,24 @@ pub async fn promise(
         &conversations as _,
         &recipients,
         &numbers,
+        &causes as _,
         &bodies,
         &give_up as _,
+        &urgent,
+        &once,
+        &records.ids,
+        &records.kinds,
+        &records.rules as _,
+        &records.conversations as _,
+        &records.people as _,
+        &records.recipients as _,
+        &records.masked_numbers as _,
+        &records.carrier_ids as _,
+        &records.texts as _,
+        &records.bodies as _,
+        &records.media as _,
+        &records.details as _,
+        &pictures,
     )
     .execute(conn)
     .await?;

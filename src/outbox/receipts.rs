@@ -9,13 +9,16 @@ use sqlx::PgConnection;
 
 use super::{
     failures::{self, STOPPED, Stopped},
-    queue,
+    settle::{self, Acceptance, By},
+    told::{self, Certainty},
 };
 use crate::{
     audit::{self, Kind, Record},
     carrier::wire::Receipt,
+    clock::SqlTimestamp,
     consent,
     ids::{MaskedNumberId, PersonId, TextId},
+    texts::Brand,
 };
 
 /// What a receipt changed.
@@ -49,6 +52,7 @@ impl Noted {
 /// Notes a receipt. `token` is the text that the callback's URL named, if it named one.
 pub async fn note(
     conn: &mut PgConnection,
+    brand: &Brand,
     receipt: &Receipt,
     token: Option<TextId>,
     now: Timestamp,
@@ -56,20 +60,16 @@ pub async fn note(
     if is_stopped(receipt) {
         lock_recipient(conn, receipt, token, now).await?;
     }
-    if let Some(text) = token {
-        // It may be the first word of a text whose answer is still under way, or was lost.
-        queue::accept(conn, text, None, &receipt.carrier_id, Some(now.to_sqlx())).await?;
-    }
-    let known = sqlx::query!(
-        r#"select text_id as "text_id!: TextId", delivery as "delivery!", status, noted_at,
-               recipient_id as "recipient: PersonId", masked_number_id as "number: MaskedNumberId"
-           from carrier_message
-           where carrier_id = $1 and direction = 'outbound'
-           for update"#,
-        receipt.carrier_id,
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
+    let known = match (lock_sent(conn, &receipt.carrier_id).await?, token) {
+        (None, Some(id)) => {
+            // It may be the first word of a text whose answer is still under way, or was lost.
+            let carrier_id = receipt.carrier_id.clone();
+            let accepted = Acceptance { id, carrier_id, tried_at: None };
+            settle::accept(conn, &[accepted], By::Receipt, Some(now.to_sqlx())).await?;
+            lock_sent(conn, &receipt.carrier_id).await?
+        }
+        (known, _) => known,
+    };
     let Some(known) = known else { return Ok(Noted::Stranger) };
     let word = match &receipt.code {
         Some(code) => format!("{} {code}", receipt.status),
@@ -101,19 +101,48 @@ pub async fn note(
     audit::record(conn, &[record], now).await?;
     // Texts that an earlier version sent do not tell whom they were for.
     if let (Noted::Failed, Some(person), Some(number)) = (noted, known.recipient, known.number) {
-        failed(conn, receipt, (person, number), known.noted_at.to_jiff(), now).await?;
+        let left_at = known.left_at.to_jiff();
+        if !failed(conn, receipt, (person, number), left_at, now).await? {
+            told::tell(conn, known.text_id, Certainty::Failed, brand, now).await?;
+        }
     }
     Ok(noted)
 }
 
-/// Notes what a final failure says beyond the text.
+/// What is known of a text that was accepted under this id, locked until commit.
+struct Sent {
+    text_id: TextId,
+    delivery: String,
+    status: Option<String>,
+    left_at: SqlTimestamp,
+    recipient: Option<PersonId>,
+    number: Option<MaskedNumberId>,
+}
+
+async fn lock_sent(conn: &mut PgConnection, carrier_id: &str) -> sqlx::Result<Option<Sent>> {
+    sqlx::query_as!(
+        Sent,
+        r#"select text_id as "text_id!: TextId", delivery as "delivery!", status,
+               coalesce(tried_at, noted_at) as "left_at!",
+               recipient_id as "recipient: PersonId", masked_number_id as "number: MaskedNumberId"
+           from carrier_message
+           where carrier_id = $1 and direction = 'outbound'
+           for update"#,
+        carrier_id,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Notes what a final failure says beyond the text. True when the phone texted STOP, of which
+/// nobody else is told.
 async fn failed(
     conn: &mut PgConnection,
     receipt: &Receipt,
     (person, number): (PersonId, MaskedNumberId),
     left_at: Timestamp,
     now: Timestamp,
-) -> sqlx::Result<()> {
+) -> sqlx::Result<bool> {
     if is_stopped(receipt) {
         // Held since the beginning, unless the text was settled only just now.
         consent::lock(conn, person, Some(now.to_sqlx())).await?;
@@ -125,12 +154,14 @@ async fn failed(
             carrier_id: Some(&receipt.carrier_id),
             left_at,
         };
-        return failures::block(conn, stopped, now).await;
+        failures::block(conn, stopped, now).await?;
+        return Ok(true);
     }
     // Whatever else the carrier writes there could be anything.
     let code = receipt.code.as_deref().and_then(|code| code.parse::<u16>().ok());
     let why = code.map_or_else(|| "failed".to_owned(), |code| format!("failed {code}"));
-    failures::note(conn, number, &why, now).await
+    failures::note(conn, number, &why, now).await?;
+    Ok(false)
 }
 
 /// Whether it says that the phone texted STOP to the number.

@@ -1,134 +1,258 @@
-//! The worker: claims what is due, sends it with no transaction open, settles what became of it.
+//! The worker: claims what is due, sends it with no transaction open, hands on what became of it.
 //!
 //! Any number of workers may run, in any number of processes. A worker that dies leaves leases
-//! behind; what they held is marked unknown, never simply sent again.
+//! behind; what they held is marked unknown, never simply sent again. One that was stopped for a
+//! while finds its claims too old when it wakes, and sends nothing.
 
-use std::time::Duration;
+use std::{pin::pin, task::Poll, time::Duration};
 
 use jiff::SignedDuration;
-use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
-use tokio::task::JoinSet;
+use tokio::{
+    sync::mpsc::{UnboundedSender, unbounded_channel},
+    task::JoinSet,
+    time::Instant,
+};
 
 use super::{
-    LONGEST_WAIT, backlog, dropped,
-    failures::{self, STOPPED, Stopped},
-    limit,
-    queue::{self, Claim},
+    backlog,
+    claim::{self, Claim},
+    dropped, lanes,
+    limit::{self, Kind},
+    settler::{self, Sent},
+    unknown,
 };
 use crate::{
     app::App,
     carrier::{Flowroute, Outgoing, SendError},
-    clock::SqlTimestamp,
-    consent,
+    database,
 };
 
-/// How long a claimed text is ours before others take its worker for dead. A call takes 15 s at
-/// most; the rest is for settling it while the database is away for a moment.
+/// How long a claimed text is ours before others take its worker for dead.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// How long after it was claimed a text may still be sent, by a clock that nobody can set.
+const FRESH: Duration = Duration::from_secs(30);
+/// How long after it was claimed a call is given up. It takes 15 s at most, so this is for a worker
+/// that was stopped: the rest of the lease is for settling.
+const OVER: Duration = Duration::from_secs(50);
 /// How often the outbox is looked at when nobody rings: for other processes' texts and retries.
 const POLL: Duration = Duration::from_millis(500);
+/// How often texts are looked for that sleep behind nobody.
+const FORGOTTEN: Duration = Duration::from_mins(1);
 /// How long the database may take to hand out what is due.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How many calls are under way at once.
-const CALLS: usize = 32;
-/// After so many tries a text has failed: with the waits below, after 34 to 67 minutes.
-const TRIES: i32 = 16;
-/// The first wait; each one after it is twice as long.
-const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
+/// How many calls are under way at once, and how many texts are claimed at once.
+const CALLS: usize = 100;
 
 /// What one look at the outbox brought.
+#[derive(Default)]
 struct Round {
     claims: Vec<Claim>,
+    /// Claims that nobody knows to be committed: the answer to that was lost. They are not sent.
+    doubtful: Vec<Claim>,
     /// How long until the carrier's limit lets the next text go, if it is what holds them back.
     next: Option<Duration>,
+    /// Whether texts were moved out of the way, so that another look may bring more.
+    again: bool,
 }
 
 /// Sends texts until the app is draining, then finishes those under way.
 pub async fn run(app: App, carrier: Flowroute) {
-    let mut calls = JoinSet::new();
-    loop {
-        let mut wait = POLL;
-        if !app.draining.is_cancelled() {
-            let claimed = claim(&app, CALLS.saturating_sub(calls.len()));
-            match tokio::time::timeout(PATIENCE, claimed).await {
-                Err(_) => tracing::warn!("the database takes too long; trying again"),
-                Ok(Ok(round)) => {
-                    for claim in round.claims {
-                        calls.spawn(deliver(app.clone(), carrier.clone(), claim));
-                    }
-                    wait = round.next.unwrap_or(POLL).min(POLL);
-                }
-                Ok(Err(error)) => tracing::warn!(%error, "the outbox cannot be read; trying again"),
+    let (sent, receiver) = unbounded_channel();
+    let settler = tokio::spawn(settler::run(app.clone(), receiver));
+    let (mut calls, mut next_mend, mut next_search) =
+        (JoinSet::new(), Instant::now(), Instant::now());
+    let mut doubtful = Vec::new();
+    while !app.draining.is_cancelled() {
+        while calls.try_join_next().is_some() {}
+        if next_mend <= Instant::now() {
+            let is_long = next_search <= Instant::now();
+            next_mend = Instant::now() + POLL;
+            match bounded(mend(&app, is_long)).await {
+                Ok(()) if is_long => next_search = Instant::now() + FORGOTTEN,
+                Ok(()) => {}
+                Err(error) => tracing::warn!(%error, "the outbox cannot be mended; trying again"),
             }
-        } else if calls.is_empty() {
-            return;
+        }
+        if !doubtful.is_empty() && bounded(give_back(&app, &doubtful)).await.is_ok() {
+            doubtful.clear();
+        }
+        let asked = Instant::now();
+        let mut wait = POLL;
+        match claim(&app, CALLS.saturating_sub(calls.len())).await {
+            Ok(round) => {
+                doubtful.extend(round.doubtful);
+                for claim in round.claims {
+                    calls.spawn(deliver(app.clone(), carrier.clone(), claim, asked, sent.clone()));
+                }
+                if round.again {
+                    continue;
+                }
+                wait = round.next.unwrap_or(POLL).min(POLL);
+            }
+            Err(error) => tracing::warn!(%error, "the outbox cannot be read; trying again"),
         }
         tokio::select! {
             () = app.wake.notified() => {}
-            Some(_) = calls.join_next() => {}
-            () = app.draining.cancelled(), if !app.draining.is_cancelled() => {}
+            () = app.draining.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
+    calls.join_all().await;
+    drop(sent);
+    settler.await.ok();
 }
 
-/// Sends once what is due now, and waits for the answers. Returns how many texts that were.
+/// Sends once what is due now, and waits until what became of it is noted. Returns how many texts
+/// that were.
 ///
 /// # Errors
 /// When the outbox cannot be read.
 pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
-    let claims = claim(app, CALLS).await?.claims;
+    mend(app, true).await?;
+    let asked = Instant::now();
+    let claims = loop {
+        let round = claim(app, CALLS).await?;
+        if !round.claims.is_empty() || !round.again {
+            break round.claims;
+        }
+    };
     let count = claims.len();
-    let calls: JoinSet<()> =
-        claims.into_iter().map(|claim| deliver(app.clone(), carrier.clone(), claim)).collect();
-    calls.join_all().await;
+    let (sent, receiver) = unbounded_channel();
+    let calls: JoinSet<()> = claims
+        .into_iter()
+        .map(|claim| deliver(app.clone(), carrier.clone(), claim, asked, sent.clone()))
+        .collect();
+    drop(sent);
+    tokio::join!(Box::pin(settler::run(app.clone(), receiver)), calls.join_all());
     Ok(count)
 }
 
-async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
-    if room == 0 || backlog::is_idle(&mut *app.db.acquire().await?).await? {
-        return Ok(Round { claims: Vec::new(), next: None });
+/// Gives up what takes the database too long.
+pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    let done = tokio::time::timeout(PATIENCE, work).await;
+    done.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}
+
+/// Mends what time has done: leases that ended, outcomes that stay unknown, lanes that are stuck.
+async fn mend(app: &App, is_long: bool) -> sqlx::Result<()> {
+    if is_idle(app).await? {
+        return Ok(());
     }
-    let per_second = app.settings.sms_per_second;
     let mut tx = app.db.begin().await?;
-    // The limit's row is locked first: workers take turns, and none claims what it may not send.
-    let (mut recent, now) = limit::lock(&mut tx, app.clock.instead()).await?;
-    let abandoned = queue::abandon_expired(&mut tx, now).await?;
-    dropped::drop_unsendable(&mut tx, now).await?;
-    let count = recent.free(per_second, now).min(room);
-    let claims = match i64::try_from(count) {
-        Ok(count @ 1..) => queue::claim(&mut tx, count, LEASE, now).await?,
-        _ => Vec::new(),
-    };
-    let next = recent
-        .next(per_second, now)
-        .map(|next| Duration::try_from(next.duration_since(now)).unwrap_or_default());
-    if !claims.is_empty() {
-        limit::write(&mut tx, recent.note(claims.len(), now)).await?;
-    }
+    let now = database::time(&mut tx, &app.clock).await?;
+    let abandoned = unknown::abandon_expired(&mut tx, now).await?;
+    let decided = unknown::decide(&mut tx, &app.settings, now).await?;
+    let passed = if settler::accepts(app) { lanes::pass_stuck(&mut tx, now).await? } else { 0 };
+    lanes::mend_times(&mut tx, now).await?;
+    let forgotten = if is_long { lanes::wake_forgotten(&mut tx, now).await? } else { 0 };
     tx.commit().await?;
     if abandoned > 0 {
         tracing::warn!(abandoned, "texts were being sent when their worker stopped: unknown now");
     }
-    Ok(Round { claims, next })
+    if decided > 0 {
+        tracing::warn!(decided, "nobody knows of texts whether the carrier has them: done as set");
+    }
+    if passed > 0 {
+        metrics::counter!("maskline_lanes_passed_total").increment(passed as u64);
+        tracing::warn!(passed, "lanes go on without texts that the carrier does not accept");
+    }
+    if forgotten > 0 {
+        tracing::info!(forgotten, "texts slept behind nobody");
+    }
+    Ok(())
 }
 
-/// Sends one text and settles it, however long that takes.
-async fn deliver(app: App, carrier: Flowroute, claim: Claim) {
+async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
+    if room == 0 || bounded(is_idle(app)).await? {
+        return Ok(Round::default());
+    }
+    let mut tx = bounded(app.db.begin()).await?;
+    let mut round = bounded(look(app, &mut tx, room)).await?;
+    if let Err(error) = bounded(tx.commit()).await {
+        tracing::warn!(%error, "nobody knows whether texts were claimed: they are given back");
+        round.doubtful = std::mem::take(&mut round.claims);
+    }
+    Ok(round)
+}
+
+async fn is_idle(app: &App) -> sqlx::Result<bool> {
+    backlog::is_idle(&mut *app.db.acquire().await?).await
+}
+
+/// Claims what may leave now.
+async fn look(app: &App, conn: &mut PgConnection, room: usize) -> sqlx::Result<Round> {
+    // The limits' rows are locked first: workers take turns, and none claims what it may not send.
+    let mut limits = limit::lock(conn, &app.settings, app.clock.instead()).await?;
+    let now = limits.now;
+    let free = |kind: &Kind| limits.free(*kind) > 0;
+    let kinds: Vec<Kind> = [Kind::Sms, Kind::Mms].into_iter().filter(free).collect();
+    let mut due = claim::due(conn, &kinds, now).await?;
+    let mut moved = dropped::drop_vain(conn, &due.vain, now).await? > 0;
+    if !due.behind.is_empty() {
+        moved |= lanes::sleep(conn, &due.behind).await? > 0;
+    }
+    due.limit(room, |kind| limits.free(kind));
+    let mut claims = Vec::new();
+    if !due.free.is_empty() {
+        claims = claim::take(conn, &due.free, LEASE, now).await?;
+        let mms = claims.iter().filter(|claim| claim.is_mms).count();
+        limits.note(conn, claims.len() - mms, mms).await?;
+    }
+    let again = moved && claims.len() < room;
+    Ok(Round { next: limits.next(), again, claims, doubtful: Vec::new() })
+}
+
+/// Gives back what was claimed, if it was, and never sent.
+async fn give_back(app: &App, claims: &[Claim]) -> sqlx::Result<()> {
+    claim::give_back(&mut *app.db.acquire().await?, claims).await
+}
+
+/// Sends one text and hands on what became of it; nothing where the claim was too old.
+async fn deliver(
+    app: App,
+    carrier: Flowroute,
+    claim: Claim,
+    asked: Instant,
+    sent: UnboundedSender<Sent>,
+) {
     let text = Outgoing {
         to: claim.to.clone(),
         from: claim.from.clone(),
         body: claim.body.clone(),
+        media_urls: claim.media.iter().map(|token| picture(&app, token)).collect(),
         dlr_callback: callback(&app, &claim),
     };
-    let outcome = carrier.send(&text).await;
-    report(&claim, &outcome);
-    // What is known is kept until it can be noted; a late answer still settles a text.
-    while let Err(error) = settle(&app, &claim, &outcome).await {
-        tracing::warn!(%error, id = %claim.id, "cannot note what became of a text; trying again");
-        tokio::time::sleep(POLL).await;
+    metrics::histogram!("maskline_outbox_wait_seconds").record(claim.waited);
+    let began = Instant::now();
+    let is_fresh = asked.elapsed() < FRESH;
+    let call = before(asked + OVER, carrier.send(&text));
+    let Some(outcome) = (if is_fresh { call.await } else { None }) else {
+        tracing::warn!(id = %claim.id, "this worker was stopped for long: a claim is left to its lease");
+        metrics::counter!("maskline_sends_total", "outcome" => "too_old").increment(1);
+        return;
+    };
+    if outcome.is_ok() {
+        metrics::histogram!("maskline_accept_seconds").record(claim.waited + began.elapsed());
     }
+    let one = Sent { claim, outcome };
+    report(&one);
+    // Nobody hears it only when the process ends; the lease tells, then.
+    sent.send(one).ok();
+}
+
+/// Does the work, unless it is too late. Each time before it goes on the clock is read: a timer
+/// alone tells a process that was stopped the time only after it has done some more.
+async fn before<T>(end: Instant, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    let mut late = pin!(tokio::time::sleep_until(end));
+    std::future::poll_fn(|context| {
+        if late.as_mut().poll(context).is_ready() || Instant::now() >= end {
+            return Poll::Ready(None);
+        }
+        work.as_mut().poll(context).map(Some)
+    })
+    .await
 }
 
 fn callback(app: &App, claim: &Claim) -> String {
@@ -136,81 +260,25 @@ fn callback(app: &App, claim: &Claim) -> String {
     format!("{base}/api/receipt/{}/{}", app.settings.webhook_secrets.current(), claim.id)
 }
 
-async fn settle(app: &App, claim: &Claim, outcome: &Result<String, SendError>) -> sqlx::Result<()> {
-    let instead = app.clock.instead();
-    let mut tx = app.db.begin().await?;
-    match outcome {
-        Ok(carrier_id) => {
-            queue::accept(&mut tx, claim.id, Some(claim.attempt), carrier_id, instead).await?;
-        }
-        Err(error @ SendError::Refused { status, code }) => {
-            refused(&mut tx, claim, error, (*status, *code), instead).await?;
-        }
-        Err(SendError::NotAccepted { .. }) if claim.attempt >= TRIES => {
-            queue::fail(&mut tx, claim, "gave_up", instead).await?;
-        }
-        Err(SendError::NotAccepted { retry_after, .. }) => {
-            let wait = backoff(claim.attempt, *retry_after, rand::random());
-            queue::postpone(&mut tx, claim, wait, instead).await?;
-        }
-        Err(SendError::Unknown(_)) => {
-            queue::mark_unknown(&mut tx, claim, "answer_lost", instead).await?;
-        }
-    }
-    tx.commit().await
+/// Where the carrier fetches the picture of this token.
+fn picture(app: &App, token: &str) -> String {
+    format!("{}/media/{token}", app.settings.public_url.as_str().trim_end_matches('/'))
 }
 
-/// Settles a text that was refused for good, and notes what that says beyond the text.
-async fn refused(
-    conn: &mut PgConnection,
-    claim: &Claim,
-    error: &SendError,
-    (status, code): (u16, Option<u32>),
-    instead: Option<SqlTimestamp>,
-) -> sqlx::Result<()> {
-    let why = error.to_string();
-    if (status, code) != (400, Some(STOPPED)) {
-        if let Some(at) = queue::fail(conn, claim, &why, instead).await? {
-            failures::note(conn, claim.number, &format!("refused {status}"), at).await?;
-        }
-        return Ok(());
-    }
-    let now = consent::lock(conn, claim.person, instead).await?;
-    queue::fail(conn, claim, &why, Some(now.to_sqlx())).await?;
-    let stopped = Stopped {
-        person: claim.person,
-        number: claim.number,
-        rule: "refused_1110",
-        evidence: claim.id.to_string(),
-        carrier_id: None,
-        left_at: claim.at,
-    };
-    failures::block(conn, stopped, now).await
-}
-
-/// How long to wait before the next try: twice as long each time, between half and all of it by
-/// chance, so that texts that failed together do not all come back together. `chance` is 0 to 1.
-fn backoff(attempt: i32, asked: Option<SignedDuration>, chance: f64) -> SignedDuration {
-    let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(20);
-    let full = (FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT);
-    let ours = full.mul_f64(f64::midpoint(1.0, chance));
-    asked.map_or(ours, |asked| asked.max(ours)).min(LONGEST_WAIT)
-}
-
-fn report(claim: &Claim, outcome: &Result<String, SendError>) {
-    let what = match outcome {
+fn report(sent: &Sent) {
+    let what = match &sent.outcome {
         Ok(_) => "accepted",
         Err(SendError::Refused { .. }) => "refused",
-        Err(SendError::NotAccepted { .. }) if claim.attempt >= TRIES => "gave_up",
+        Err(SendError::NotAccepted { .. }) if sent.is_given_up() => "gave_up",
         Err(SendError::NotAccepted { .. }) => "not_accepted",
         Err(SendError::Unknown(_)) => "unknown",
     };
     metrics::counter!("maskline_sends_total", "outcome" => what).increment(1);
-    let attempt = claim.attempt;
-    match outcome {
-        Ok(_) => tracing::debug!(id = %claim.id, attempt, "the carrier has a text"),
+    let (id, attempt) = (sent.claim.id, sent.claim.attempt);
+    match &sent.outcome {
+        Ok(_) => tracing::debug!(%id, attempt, "the carrier has a text"),
         Err(error) => {
-            tracing::warn!(id = %claim.id, attempt, outcome = what, %error, "a send did not succeed");
+            tracing::warn!(%id, attempt, outcome = what, %error, "a send did not succeed");
         }
     }
 }
@@ -219,19 +287,23 @@ fn report(claim: &Claim, outcome: &Result<String, SendError>) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn waits_double_up_to_a_bound_and_heed_the_carrier() {
-        let seconds = |attempt, asked: Option<i64>, chance| {
-            backoff(attempt, asked.map(SignedDuration::from_secs), chance).as_secs_f64()
-        };
-        assert!((seconds(1, None, 1.0) - 1.0).abs() < 1e-9);
-        assert!((seconds(1, None, 0.0) - 0.5).abs() < 1e-9);
-        assert!((seconds(5, None, 1.0) - 16.0).abs() < 1e-9);
-        assert!((seconds(i32::MAX, None, 1.0) - 600.0).abs() < 1e-9);
-        assert!((seconds(1, Some(30), 1.0) - 30.0).abs() < 1e-9);
-        assert!((seconds(1, Some(86_400), 1.0) - 600.0).abs() < 1e-9);
-        assert!((seconds(1, Some(-5), 1.0) - 1.0).abs() < 1e-9);
-        let minutes = |chance| (1..TRIES).map(|n| seconds(n, None, chance)).sum::<f64>() / 60.0;
-        assert_eq!((minutes(0.0).round(), minutes(1.0).round()), (34.0, 67.0));
+    #[tokio::test]
+    async fn what_is_too_late_is_not_even_begun() {
+        let past = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
+        assert_eq!(before(past, async { panic!("begun") }).await, None::<()>);
+        assert_eq!(before(Instant::now() + OVER, async { 1 }).await, Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_outlives_a_stop_is_not_gone_on_with() {
+        let mut polls = 0;
+        let call = std::future::poll_fn(|context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        let end = Instant::now() + Duration::from_millis(20);
+        assert_eq!(before(end, call).await, None);
+        assert!(polls > 0);
     }
 }

@@ -106,13 +106,15 @@ pub async fn forecast(
     Ok(Forecast { places: read.places, used: read.used, grown: read.grown })
 }
 
-/// Calls staff once when the pool runs short; true when they are called now.
-pub async fn warn_if_short(
+/// Looks how full the pool is: sets its gauges, and calls staff once when it runs short. True when
+/// they are called now.
+pub async fn look(
     conn: &mut PgConnection,
     settings: &PoolSettings,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
     let forecast = forecast(conn, settings, now).await?;
+    show(&forecast, &state::count_states(conn).await?);
     if !forecast.is_short() {
         return Ok(false);
     }
@@ -133,13 +135,7 @@ pub async fn warn_if_short(
 
 /// Sets the gauges of the pool.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-pub async fn measure(
-    conn: &mut PgConnection,
-    settings: &PoolSettings,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    let forecast = forecast(conn, settings, now).await?;
-    let counts = state::count_states(conn).await?;
+fn show(forecast: &Forecast, counts: &[(NumberState, i64)]) {
     for state in NumberState::ALL {
         let count = counts.iter().find(|(counted, _)| *counted == state).map_or(0, |found| found.1);
         metrics::gauge!("maskline_numbers", "state" => state.as_str()).set(count as f64);
@@ -148,7 +144,6 @@ pub async fn measure(
     metrics::gauge!("maskline_pool_places_used").set(forecast.used as f64);
     let days = forecast.full_in_days().unwrap_or(f64::INFINITY);
     metrics::gauge!("maskline_pool_full_in_days").set(days);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 pub use self::{
     candidates::candidates,
     choose::{Candidate, Met, Near, choose, may_use},
-    forecast::{Forecast, forecast, measure, warn_if_short},
+    forecast::{Forecast, forecast, look},
     health::quarantine_failing,
     list::{Listed, list},
     state::{NumberState, lock_states, open_conversations, set_state},
@@ -41,35 +41,6 @@ pub async fn find(
         .fetch_optional(conn)
         .await?;
     Ok(id.map(|id| MaskedNumber { id, number: number.clone() }))
-}
-
-/// Both ends of a text, seen from the pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ends {
-    /// The masked number that was texted; none when it is not in the pool.
-    pub to: Option<MaskedNumber>,
-    /// Whether the sender is a number of the pool, too.
-    pub is_from_ours: bool,
-}
-
-/// Finds the number that was texted, and whether it was one of ours that did so.
-pub async fn find_both(
-    conn: &mut PgConnection,
-    to: &PhoneNumber,
-    from: Option<&PhoneNumber>,
-) -> sqlx::Result<Ends> {
-    let ours = sqlx::query!(
-        "select id, number from masked_number where number = $1 or number = $2",
-        to.as_str(),
-        from.map(PhoneNumber::as_str),
-    )
-    .fetch_all(conn)
-    .await?;
-    let find = |number: &PhoneNumber| {
-        let row = ours.iter().find(|row| row.number == number.as_str())?;
-        Some(MaskedNumber { id: row.id, number: number.clone() })
-    };
-    Ok(Ends { to: find(to), is_from_ours: from.and_then(find).is_some() })
 }
 
 /// Adds a number, in service; false when it was there before, in whatever state.

@@ -1,8 +1,8 @@
 //! The answers themselves.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::Language;
+use super::{Excerpt, Language};
 use crate::{code::Code, phone::PhoneNumber};
 
 /// What Maskline itself says to somebody.
@@ -110,10 +110,27 @@ pub enum Answer {
     OptedIn,
     /// Who this is, the commands, and how to stop.
     Help(Language),
-    /// A picture was not passed on.
-    PicturesNotYet,
+    /// To whoever's words failed for good: once for each text.
+    NotDelivered {
+        /// Which ones.
+        excerpt: Option<Excerpt>,
+    },
+    /// To whoever's words may be lost: once for each text.
+    MaybeNotDelivered {
+        /// Which ones.
+        excerpt: Option<Excerpt>,
+    },
+    /// To whoever sent what is no picture: it was not passed on.
+    NotAPicture,
+    /// To whoever sent a picture that could not be had, or not be made to fit.
+    PictureLost,
     /// No code could be drawn.
     TryLater,
+    /// To words that only the carrier's list brought, where they can no longer be passed on.
+    TooLate {
+        /// When they were sent.
+        sent_at: Timestamp,
+    },
 }
 
 impl Answer {
@@ -153,9 +170,31 @@ impl Answer {
             Self::OptedOut(_) => "opted_out",
             Self::OptedIn => "opted_in",
             Self::Help(_) => "help",
-            Self::PicturesNotYet => "pictures_not_yet",
+            Self::NotDelivered { .. } => "not_delivered",
+            Self::MaybeNotDelivered { .. } => "maybe_not_delivered",
+            Self::NotAPicture => "not_a_picture",
+            Self::PictureLost => "picture_lost",
             Self::TryLater => "try_later",
+            Self::TooLate { .. } => "too_late",
         }
+    }
+
+    /// Whether it goes before all that is not: who asks for help or for silence is answered first.
+    pub fn is_urgent(&self) -> bool {
+        matches!(self, Self::Help(_) | Self::OptedOut(_))
+    }
+
+    /// Whether it is never sent again once nobody knows if it was sent: a second confirmation of an
+    /// opt-out is one too many, and a code in two texts looks like two codes.
+    pub fn is_said_once(&self) -> bool {
+        matches!(
+            self,
+            Self::OptedOut(_)
+                | Self::Started { .. }
+                | Self::AlreadyWaiting { .. }
+                | Self::Alone { .. }
+                | Self::MoveCode { .. }
+        )
     }
 
     /// After how long it is of no use to its recipient, and is not sent any more. US rules want the
@@ -172,7 +211,7 @@ impl Answer {
     /// noted, but held back for another reason: `Over` is said once for each end.
     pub fn at_most_every(&self) -> Option<SignedDuration> {
         match self {
-            Self::Help(_) => Some(SignedDuration::from_hours(1)),
+            Self::Help(_) | Self::TooLate { .. } => Some(SignedDuration::from_hours(1)),
             Self::Alone { .. } | Self::Nobody => Some(SignedDuration::from_mins(10)),
             Self::Over { .. } => Some(SignedDuration::ZERO),
             _ => None,

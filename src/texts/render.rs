@@ -1,6 +1,24 @@
 //! The words of each answer.
 
+use jiff::Timestamp;
+
 use super::{Answer, Brand, Language};
+use crate::segments::segments;
+
+/// The most segments that a text may take together with a note of ours.
+const MOST_SEGMENTS: usize = 10;
+
+/// Somebody's words with a note in front that says when they were sent. Words that are very long are
+/// passed on without it: carriers may not.
+pub fn delayed(body: &str, sent_at: Timestamp) -> String {
+    let noted = format!("Delayed text from {}: {body}", moment(sent_at));
+    if segments(&noted).count <= MOST_SEGMENTS { noted } else { body.to_owned() }
+}
+
+/// A time as people are told it.
+fn moment(at: Timestamp) -> String {
+    at.strftime("%-d %b %H:%M UTC").to_string()
+}
 
 impl Answer {
     /// The text, in GSM-7 and at most 160 septets.
@@ -144,12 +162,36 @@ impl Answer {
                 "{brand}: Textos à numéro masqué. START ouvre, JOIN et un code entre, LEAVE \
                  quitte, ARRET met fin à tous les textos. Des frais peuvent s'appliquer."
             ),
-            Self::PicturesNotYet => "Sorry, pictures cannot be passed on yet, so yours was not. \
-                 Please use words."
+            Self::NotAPicture => "Sorry, something you sent was not passed on: only words and \
+                 pictures (JPEG, PNG, GIF or WebP) can be."
                 .into(),
+            Self::PictureLost => "Sorry, a picture of yours could not be passed on. \
+                 Please send it again, or a smaller one."
+                .into(),
+            Self::NotDelivered { excerpt: Some(words) } => {
+                format!("Your text \"{}\" did not reach them.", words.as_str())
+            }
+            Self::NotDelivered { excerpt: None } => {
+                "A text that you sent here did not reach them.".into()
+            }
+            Self::MaybeNotDelivered { excerpt: Some(words) } => format!(
+                "Your text \"{}\" may not have reached them: we cannot find out. \
+                 If it matters, text it again.",
+                words.as_str()
+            ),
+            Self::MaybeNotDelivered { excerpt: None } => {
+                "A text that you sent here may not have reached them: we cannot find out. \
+                 If it matters, text it again."
+                    .into()
+            }
             Self::TryLater => "Sorry, we could not make a code just now. \
                  Please text it again in a few minutes."
                 .into(),
+            Self::TooLate { sent_at } => format!(
+                "What you texted at {} reached us late, so nothing was done with it. \
+                 If it still matters, please text it again.",
+                moment(*sent_at),
+            ),
         }
     }
 }

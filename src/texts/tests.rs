@@ -9,6 +9,9 @@ use crate::{
     segments::{Encoding, Segments, segments, septets},
 };
 
+/// Words as somebody texts them, longer than an excerpt.
+const LONG: &str = "See you at the corner by the old town hall at six, and bring the keys";
+
 /// One of each answer. The match makes the compiler ask for a sample of every new variant.
 fn samples(number: &str) -> Vec<Answer> {
     let code: Code = "K7QM4XRT".parse().unwrap();
@@ -53,9 +56,21 @@ fn samples(number: &str) -> Vec<Answer> {
             Answer::OptedOut(Language::French) => Answer::OptedIn,
             Answer::OptedIn => Answer::Help(english),
             Answer::Help(Language::English) => Answer::Help(Language::French),
-            Answer::Help(Language::French) => Answer::PicturesNotYet,
-            Answer::PicturesNotYet => Answer::TryLater,
-            Answer::TryLater => break,
+            Answer::Help(Language::French) => Answer::NotAPicture,
+            Answer::NotAPicture => Answer::PictureLost,
+            Answer::PictureLost => Answer::NotDelivered { excerpt: Excerpt::of(LONG) },
+            Answer::NotDelivered { excerpt: Some(_) } => Answer::NotDelivered { excerpt: None },
+            Answer::NotDelivered { excerpt: None } => {
+                Answer::MaybeNotDelivered { excerpt: Excerpt::of(LONG) }
+            }
+            Answer::MaybeNotDelivered { excerpt: Some(_) } => {
+                Answer::MaybeNotDelivered { excerpt: None }
+            }
+            Answer::MaybeNotDelivered { excerpt: None } => Answer::TryLater,
+            Answer::TryLater => {
+                Answer::TooLate { sent_at: "2026-12-31T23:59:59Z".parse().unwrap() }
+            }
+            Answer::TooLate { .. } => break,
         });
     }
     all
@@ -78,8 +93,8 @@ fn every_text_fits_one_segment_at_its_longest() {
 fn names_are_snake_case_and_differ() {
     let all = samples("+14155550100");
     let names: HashSet<&str> = all.iter().map(Answer::name).collect();
-    // Two are said in two languages, and one in two ways.
-    assert_eq!(names.len(), all.len() - 3);
+    // Two are said in two languages, and three in two ways.
+    assert_eq!(names.len(), all.len() - 5);
     assert!(names.iter().all(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
 }
 
@@ -102,7 +117,15 @@ fn some_answers_are_not_repeated_at_once() {
         .collect();
     assert_eq!(
         limited,
-        [("over", 0), ("over", 0), ("alone", 600), ("nobody", 600), ("help", 3600), ("help", 3600)]
+        [
+            ("over", 0),
+            ("over", 0),
+            ("alone", 600),
+            ("nobody", 600),
+            ("help", 3600),
+            ("help", 3600),
+            ("too_late", 3600)
+        ]
     );
 }
 
@@ -141,7 +164,7 @@ fn what_people_read() {
         .iter()
         .map(|answer| format!("{}: {}", answer.name(), answer.render(&brand)))
         .collect();
-    insta::assert_snapshot!(all.join("\n"), @r"
+    insta::assert_snapshot!(all.join("\n"), @r#"
     started: Maskline: Forward this: to reach me, text JOIN K7QM-4XRT to +14155550100 (valid 168 h). Msg & data rates may apply. HELP for help, STOP to stop.
     joined: Maskline: Connected. What you text reaches them; your number stays hidden. LEAVE ends it. Msg & data rates may apply. HELP for help, STOP to stop.
     reopened: Maskline: Your conversation is open again; your number stays hidden. LEAVE ends it. Msg & data rates may apply. HELP for help, STOP to stop.
@@ -178,7 +201,13 @@ fn what_people_read() {
     opted_in: Maskline: Welcome back, you get texts again. Text START to open a conversation, or JOIN and a code. HELP for help, STOP to stop.
     help: Maskline: Hidden numbers. START a chat, JOIN with code, LEAVE, BLOCK, REPORT, MOVE to a new phone. STOP ends all texts. Msg & data rates may apply.
     help: Maskline: Textos à numéro masqué. START ouvre, JOIN et un code entre, LEAVE quitte, ARRET met fin à tous les textos. Des frais peuvent s'appliquer.
-    pictures_not_yet: Sorry, pictures cannot be passed on yet, so yours was not. Please use words.
+    not_a_picture: Sorry, something you sent was not passed on: only words and pictures (JPEG, PNG, GIF or WebP) can be.
+    picture_lost: Sorry, a picture of yours could not be passed on. Please send it again, or a smaller one.
+    not_delivered: Your text "See you at the corner by the old town hall at six, an..." did not reach them.
+    not_delivered: A text that you sent here did not reach them.
+    maybe_not_delivered: Your text "See you at the corner by the old town hall at six, an..." may not have reached them: we cannot find out. If it matters, text it again.
+    maybe_not_delivered: A text that you sent here may not have reached them: we cannot find out. If it matters, text it again.
     try_later: Sorry, we could not make a code just now. Please text it again in a few minutes.
-    ");
+    too_late: What you texted at 31 Dec 23:59 UTC reached us late, so nothing was done with it. If it still matters, please text it again.
+    "#);
 }

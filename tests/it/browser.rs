@@ -45,7 +45,7 @@ impl Drop for Browser {
 }
 
 /// Says something past the test runner, which swallows what a test prints when it passes.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let mut past_the_runner = std::io::stderr();
     writeln!(past_the_runner, "{line}").unwrap();
 }

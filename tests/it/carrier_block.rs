@@ -63,12 +63,13 @@ async fn a_refusal_blocks_the_pair_drops_what_waits_and_calls_staff() {
 
     let pair = format!("{} +14155550100 false", ben.number.as_str());
     assert_eq!(blocks(&test).await, [pair]);
-    assert_eq!(dropped(&test).await, ["carrier_blocked"; 3], "the answer to JOIN and both texts");
+    assert_eq!(dropped(&test).await, ["carrier_blocked"; 2], "both texts of the conversation");
     let asked =
         test.simulator.ledger().accepted.iter().filter(|text| text.to == ben.number).count();
     assert_eq!(asked, 0);
     let failed = test.column("select detail from audit_record where kind = 'failed'").await;
-    assert_eq!(failed, ["refused with status 400 and code 1110"], "the carrier is asked once");
+    let once_for_each_lane = ["refused with status 400 and code 1110"; 2];
+    assert_eq!(failed, once_for_each_lane, "the answer to START and the one to JOIN");
     let ledger = test
         .column(
             "select concat_ws(' ', e.rule, e.channel, a.kind)
@@ -114,11 +115,12 @@ async fn not_even_the_confirmation_of_an_opt_out_is_tried_on_a_blocked_pair() {
     test.deliver().await;
     let promised = "select count(*) from audit_record where kind = 'answered' and rule in ('opted_out', 'help')";
     let before: i64 = test.value(promised).await;
+    let failed = "select count(*) from audit_record where kind = 'failed'";
+    let asked: i64 = test.value(failed).await;
     ben.texts("UNSUBSCRIBE").await;
     ben.texts("HELP").await;
     test.deliver().await;
-    let failed = "select count(*) from audit_record where kind = 'failed'";
-    assert_eq!(test.value::<i64>(failed).await, 1, "the carrier is asked no second time");
+    assert_eq!(test.value::<i64>(failed).await, asked, "the carrier is asked no further time");
     assert_eq!(test.value::<i64>(promised).await, before, "nothing is promised that cannot arrive");
 }
 
@@ -223,7 +225,7 @@ async fn whoever_notes_a_block_holds_the_person_before_the_outbox() {
     test.leave_promises();
     stopped(&test).await;
     waits_for_the_person(&test, async {
-        worker::step(&test.app, &test.carrier).await.unwrap();
+        Box::pin(worker::step(&test.app, &test.carrier)).await.unwrap();
     })
     .await;
 
@@ -276,6 +278,29 @@ async fn a_text_that_left_before_unstop_says_nothing_of_now() {
     ben.texts("UNSTOP").await;
     sending.await.unwrap().unwrap();
     assert_eq!(blocks(&test).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_text_that_was_unknown_left_when_it_was_tried() {
+    for is_lifted in [false, true] {
+        let test = TestApp::start().await;
+        let (ann, ben) = test.conversation().await;
+        test.faults(Faults { drop: 1.0, lose_receipt: 1.0, ..Faults::default() });
+        ann.texts("is its answer lost?").await;
+        test.deliver().await;
+        test.faults(Faults::default());
+        test.advance(SignedDuration::from_secs(1));
+        ben.texts(if is_lifted { "UNSTOP" } else { "hello" }).await;
+        test.deliver().await;
+        test.advance(SignedDuration::from_secs(1));
+        let ledger = test.simulator.ledger().accepted;
+        let sent = ledger.into_iter().find(|text| text.body == "is its answer lost?").unwrap();
+        let failed = json!({"type": "delivery_receipt", "id": sent.id,
+            "attributes": {"status": "failed", "status_code": 1110}});
+        let post = test.http.post(sent.dlr_callback.unwrap()).body(failed.to_string()).send();
+        assert_eq!(post.await.unwrap().status(), 200);
+        assert_eq!(blocks(&test).await.is_empty(), is_lifted);
+    }
 }
 
 #[tokio::test]

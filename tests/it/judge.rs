@@ -24,7 +24,7 @@ use self::world::{cases, code, facts, here, known, now, replay};
 
 fn relays(decision: &Decision) -> Vec<(ConversationId, &Address)> {
     let relays = decision.effects.iter().filter_map(|effect| match effect {
-        Effect::Relay { conversation, to } => Some((*conversation, to)),
+        Effect::Relay { conversation, to, .. } => Some((*conversation, to)),
         _ => None,
     });
     relays.collect()
@@ -70,9 +70,10 @@ fn ended(decision: &Decision) -> Vec<ConversationId> {
     ended.collect()
 }
 
-/// Words from anybody who is not silenced, for whom UNSTOP and YES mean nothing else.
-fn is_talk(command: &Command) -> bool {
+/// Words or pictures from anybody who is not silenced, for whom UNSTOP and YES mean nothing else.
+fn is_talk(facts: &Facts, command: &Command) -> bool {
     matches!(command, Command::Talk { .. } | Command::Unstop | Command::Yes)
+        || (*command == Command::Empty && facts.has_media)
 }
 
 fn is_silenced(facts: &Facts) -> bool {
@@ -106,7 +107,7 @@ proptest! {
         let decision = decide(&facts, &command, now());
         let other = here(&facts).and_then(|one| Some((one.id, one.other(facts.sender.person)?)));
         let expected: Vec<_> =
-            other.filter(|_| !is_silenced(&facts) && is_talk(&command)).into_iter().collect();
+            other.filter(|_| !is_silenced(&facts) && is_talk(&facts, &command)).into_iter().collect();
         prop_assert_eq!(relays(&decision), expected);
     }
 
@@ -488,7 +489,7 @@ proptest! {
         let facts = Facts { coded, ..facts };
         let decision = decide(&facts, &command, now());
         if !relays(&decision).is_empty() {
-            prop_assert!(is_talk(&command), "{body:?} is {command:?} and was relayed");
+            prop_assert!(is_talk(&facts, &command), "{body:?} is {command:?} and was relayed");
             let own = changes_of_its_own(&facts, &decision);
             let harmless = own.iter().all(|effect| matches!(effect, Effect::Flag { .. } | Effect::CarrierLift(_)));
             prop_assert!(harmless, "{body:?} was relayed and did {decision:?}");

@@ -201,10 +201,7 @@ async fn whoever_waits_for_one_of_two_conversations_gets_both_whatever_the_plan(
         .execute(&mut *waiter)
         .await
         .unwrap();
-    let waits = async {
-        let named = maskline::conversation::store::Named::default();
-        maskline::conversation::store::lock(&mut waiter, person, named).await.unwrap()
-    };
+    let waits = async { maskline::conversation::store::lock(&mut waiter, person).await.unwrap() };
     let releases = async {
         let waiting = "select exists (select from pg_stat_activity
                        where datname = current_database() and wait_event_type = 'Lock')";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Cable, NUMBER, Phone, TestApp, Wishes, cable, flat};
+use crate::support::{Cable, NUMBER, Phone, TestApp, Wishes, cable, flat, number};
 
 async fn behind(cable: &Cable) -> TestApp {
     TestApp::wishing(Wishes { cable: Some(cable), ..Wishes::default() }).await
@@ -61,8 +61,10 @@ async fn connections_that_died_unseen_cost_no_delivery() {
     let test = behind(&cable).await;
     let (ann, ben) = test.conversation().await;
     // Many connections stand open, and lie idle when the database restarts.
-    let talk = |n: usize| flat(&format!("before-{n}"), &ann.number, NUMBER, "before");
-    let payloads: Vec<Value> = (0..40).map(talk).collect();
+    let help = |n: usize| {
+        flat(&format!("before-{n}"), &number(&format!("+1206555{n:04}")), NUMBER, "HELP")
+    };
+    let payloads: Vec<Value> = (0..40).map(help).collect();
     let many = payloads.iter().map(|payload| in_time(&test, payload));
     assert_eq!(futures_util::future::join_all(many).await, [200; 40]);
     assert!(test.app.db.size() > 4, "{}", test.app.db.size());

@@ -176,27 +176,6 @@ async fn load_is_counted_up_to_the_capacity() {
     assert!(!pool::may_use(&candidate, &SETTINGS, None, at(NOW)));
 }
 
-#[tokio::test]
-async fn both_ends_of_a_text_are_looked_up_at_once() {
-    let mut pool = Pool::new().await;
-    let (ours, other, phone) = (number(NUMBER), number(OTHER_NUMBER), number("+12065550142"));
-    let one = pool.id(NUMBER).await;
-    let table = [
-        (&ours, Some(&phone), true, false),
-        (&ours, Some(&other), true, true),
-        (&ours, Some(&ours), true, true),
-        (&ours, None, true, false),
-        (&phone, Some(&ours), false, true),
-        (&phone, Some(&phone), false, false),
-        (&phone, None, false, false),
-    ];
-    for (to, from, is_to_ours, is_from_ours) in table {
-        let ends = pool::find_both(&mut pool.conn, to, from).await.unwrap();
-        assert_eq!(ends.to.map(|to| to.id), is_to_ours.then_some(one));
-        assert_eq!(ends.is_from_ours, is_from_ours);
-    }
-}
-
 /// How a number fared: texts accepted, of these failed, and others refused, all this long ago.
 struct Texts<'a> {
     masked: &'a str,
@@ -400,14 +379,13 @@ async fn staff_are_called_once_when_the_pool_runs_short() {
         let person = pool.person(n).await;
         pool.conversation(&[(person, one)], "2026-01-01T00:00:00Z", None).await;
     }
-    let mut warn =
-        async |settings| pool::warn_if_short(&mut pool.conn, &settings, at(NOW)).await.unwrap();
+    let mut warn = async |settings| pool::look(&mut pool.conn, &settings, at(NOW)).await.unwrap();
     assert!(!warn(SETTINGS).await, "8 of 20");
     assert!(!warn(PoolSettings { capacity: 5, ..SETTINGS }).await, "5 of 10");
     let short = PoolSettings { capacity: 9, ..SETTINGS };
     pool.run("update masked_number set state = 'reserved' where number = '+14155550101'").await;
     for is_new in [true, false] {
-        assert_eq!(pool::warn_if_short(&mut pool.conn, &short, at(NOW)).await.unwrap(), is_new);
+        assert_eq!(pool::look(&mut pool.conn, &short, at(NOW)).await.unwrap(), is_new);
     }
     assert_eq!(pool.tasks().await, ["pool 8 of 9 places are used; not at this rate"]);
 }

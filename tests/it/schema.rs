@@ -160,12 +160,9 @@ async fn a_carrier_id_is_taken_once() {
     .await;
     db.succeeds("insert into carrier_message values ('mdr2-2', 'outbound', now(), {t1}, 'sent')")
         .await;
-    db.fails(
-        "insert into carrier_message values ('mdr2-3', 'outbound', now(), {t1}, 'sent')",
-        UNIQUE,
-        "carrier_message_text_id_key",
-    )
-    .await;
+    // One text may have been accepted twice.
+    db.succeeds("insert into carrier_message values ('mdr2-3', 'outbound', now(), {t1}, 'sent')")
+        .await;
 }
 
 #[tokio::test]

@@ -76,7 +76,9 @@ async fn a_refused_text_has_failed_and_the_next_one_goes() {
     test.deliver().await;
     assert_eq!(ben.last(), "taken");
     assert_eq!(accepted(&test, "refused"), 0);
-    assert_eq!(outcomes(&test).await[before..], ["failed refused with status 422", "accepted"]);
+    // The second acceptance is of what tells Ann of it.
+    let became = ["failed refused with status 422", "accepted", "accepted"];
+    assert_eq!(outcomes(&test).await[before..], became);
 }
 
 #[tokio::test]
@@ -211,7 +213,7 @@ async fn a_dropped_connection_is_settled_by_its_receipt() {
 }
 
 #[tokio::test]
-async fn without_answer_and_receipt_it_stays_unknown_and_the_lane_goes_on() {
+async fn without_answer_and_receipt_it_stays_unknown_and_the_lane_goes_on_after_a_while() {
     let mut test = TestApp::start().await;
     test.leave_promises();
     let (ann, ben) = test.conversation().await;
@@ -219,19 +221,23 @@ async fn without_answer_and_receipt_it_stays_unknown_and_the_lane_goes_on() {
     ann.texts("was it heard?").await;
     test.deliver().await;
     test.faults(Faults::default());
-    for hours in [0, 1, 24, 24 * 28] {
-        test.advance(SignedDuration::from_hours(hours));
+    ann.texts("next").await;
+    for seconds in [0, 60, 239] {
+        test.advance(SignedDuration::from_secs(seconds));
+        test.deliver().await;
+        assert_eq!(outbox(&test).await, ["unknown 1", "queued 0"], "after {seconds} s more");
+    }
+    for seconds in [1, 3600, 86_400 * 28] {
+        test.advance(SignedDuration::from_secs(seconds));
         test.deliver().await;
         assert_eq!(outbox(&test).await, ["unknown 1"]);
+        assert_eq!(ben.last(), "next");
     }
     assert_eq!(accepted(&test, "was it heard?"), 1);
-    ann.texts("next").await;
-    test.deliver().await;
-    assert_eq!(ben.last(), "next");
 }
 
 #[tokio::test]
-async fn a_worker_that_dies_leaves_it_unknown_and_the_lane_goes_on() {
+async fn a_worker_that_dies_leaves_it_unknown_and_the_lane_goes_on_after_a_while() {
     let mut test = TestApp::start().await;
     test.leave_promises();
     let (ann, ben) = test.conversation().await;
@@ -252,17 +258,21 @@ async fn a_worker_that_dies_leaves_it_unknown_and_the_lane_goes_on() {
     assert_eq!(outbox(&test).await, ["sending 1", "queued 0"]);
     test.advance(SignedDuration::from_millis(1));
     test.deliver().await;
+    assert_eq!(outbox(&test).await, ["unknown 1", "queued 0"]);
+    test.advance(SignedDuration::from_mins(5));
+    test.deliver().await;
     assert_eq!(outbox(&test).await, ["unknown 1"]);
     assert!(outcomes(&test).await.contains(&"unknown lease_expired".to_owned()));
     assert_eq!((accepted(&test, "in flight"), accepted(&test, "behind it")), (1, 1));
     assert_eq!(ben.last(), "behind it");
 }
 
-/// Lets a lease end while the carrier still thinks, and then answer like this.
-async fn late(answer: ResponseTemplate) -> (TestApp, Vec<String>) {
+/// Lets a lease end while the carrier still thinks, and then answer like this, as often as it is
+/// asked.
+async fn late(answer: ResponseTemplate, asked: u64) -> (TestApp, Vec<String>) {
     let carrier = MockServer::start().await;
     let slow = answer.set_delay(Duration::from_millis(500));
-    Mock::given(matchers::any()).respond_with(slow).expect(1).mount(&carrier).await;
+    Mock::given(matchers::any()).respond_with(slow).expect(asked).mount(&carrier).await;
     let mut test = asking(&carrier.uri()).await;
     test.leave_promises();
     let (app, client) = (test.app.clone(), test.carrier.clone());
@@ -287,23 +297,23 @@ async fn late(answer: ResponseTemplate) -> (TestApp, Vec<String>) {
 #[tokio::test]
 async fn a_late_acceptance_settles_what_was_unknown() {
     let body = json!({"data": {"type": "message", "id": "mdr2-late"}});
-    let (test, outcomes) = late(ResponseTemplate::new(202).set_body_json(body)).await;
+    let (test, outcomes) = late(ResponseTemplate::new(202).set_body_json(body), 1).await;
     assert_eq!(outbox(&test).await, [""; 0]);
     assert_eq!(outcomes, ["unknown lease_expired", "accepted"]);
 }
 
 #[tokio::test]
 async fn a_late_refusal_settles_what_was_unknown() {
-    let (test, outcomes) = late(ResponseTemplate::new(422)).await;
+    let (test, outcomes) = late(ResponseTemplate::new(422), 1).await;
     assert_eq!(outbox(&test).await, [""; 0]);
     assert_eq!(outcomes, ["unknown lease_expired", "failed refused with status 422"]);
 }
 
 #[tokio::test]
-async fn a_late_try_again_is_not_tried_again() {
-    // What was behind it in its lane may be gone already.
-    let (test, outcomes) = late(ResponseTemplate::new(503)).await;
-    assert_eq!(outbox(&test).await, ["unknown 1"]);
+async fn a_late_try_again_is_tried_again() {
+    // Its lane has waited for it.
+    let (test, outcomes) = late(ResponseTemplate::new(503), 2).await;
+    assert_eq!(outbox(&test).await, ["queued 2"]);
     assert_eq!(outcomes, ["unknown lease_expired"]);
 }
 

@@ -25,8 +25,8 @@ use crate::{
     support::{Database, NUMBER, OTHER_NUMBER, SECRET, code_in, number},
 };
 
-const ANN: &str = "+12065550142";
-const BEN: &str = "+12065550187";
+pub(crate) const ANN: &str = "+12065550142";
+pub(crate) const BEN: &str = "+12065550187";
 const ACCESS_KEY: &str = "access-key-of-the-tests";
 const SECRET_KEY: &str = "secret-key-of-the-tests";
 
@@ -38,13 +38,13 @@ fn program<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>, env: &[(&str, &st
     command
 }
 
-struct Said {
-    code: Option<i32>,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
     out: String,
-    err: String,
+    pub(crate) err: String,
 }
 
-async fn run(args: &str, env: &[(&str, &str)]) -> Said {
+pub(crate) async fn run(args: &str, env: &[(&str, &str)]) -> Said {
     let output = program(args.split_whitespace(), env).output();
     let Output { status, stdout, stderr } = soon(args, output).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -52,14 +52,19 @@ async fn run(args: &str, env: &[(&str, &str)]) -> Said {
 }
 
 /// A migrated database with two numbers, and a simulated carrier with its own keys.
-struct Site {
-    simulator: Simulator,
+pub(crate) struct Site {
+    pub(crate) simulator: Simulator,
     database: Database,
-    http: reqwest::Client,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Site {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
+        Self::on(Database::migrated().await).await
+    }
+
+    /// The same, on this migrated database.
+    pub(crate) async fn on(database: Database) -> Self {
         let simulator = Simulator::start(simulator::Settings {
             numbers: [NUMBER, OTHER_NUMBER].map(number).into(),
             access_key: ACCESS_KEY.to_owned(),
@@ -68,8 +73,7 @@ impl Site {
             ..simulator::Settings::default()
         })
         .unwrap();
-        let site =
-            Self { simulator, database: Database::migrated().await, http: reqwest::Client::new() };
+        let site = Self { simulator, database, http: reqwest::Client::new() };
         let added =
             run(&format!("numbers add {NUMBER}"), &[("DATABASE_URL", &site.database.url)]).await;
         assert_eq!(added.code, Some(0), "{}", added.err);
@@ -94,8 +98,14 @@ impl Site {
 
     /// Starts the service and tells the carrier where it listens.
     async fn serve(&self) -> Served {
+        self.serve_with("serve", &[]).await
+    }
+
+    /// The same, with these words and settings.
+    pub(crate) async fn serve_with(&self, args: &str, more: &[(&str, &str)]) -> Served {
         let carrier = self.simulator.url();
-        let mut child = program(["serve"], &self.settings(&carrier))
+        let settings = [&self.settings(&carrier), more].concat();
+        let mut child = program(args.split_whitespace(), &settings)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -109,6 +119,7 @@ impl Site {
             log
         });
         let served = Served { child, log, public, private, http: self.http.clone() };
+        let Some(public) = public else { return served };
         let put = self
             .http
             .put(format!("{carrier}/v2.2/messages/sms_callback"))
@@ -121,7 +132,7 @@ impl Site {
     }
 
     /// Lets a phone text, which the service must take.
-    async fn text(&self, from: &str, body: &str) {
+    pub(crate) async fn text(&self, from: &str, body: &str) {
         let text = NewText {
             from: number(from),
             to: number(NUMBER),
@@ -135,7 +146,7 @@ impl Site {
     }
 
     /// Waits until a phone shows so many texts that came in, and gives them.
-    async fn inbox(&self, phone: &str, count: usize) -> Vec<String> {
+    pub(crate) async fn inbox(&self, phone: &str, count: usize) -> Vec<String> {
         let mut events = self.simulator.subscribe();
         let arrived = async {
             loop {
@@ -166,13 +177,18 @@ impl Site {
         soon("the carrier is called", called).await;
     }
 
-    async fn column(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
         let mut conn = PgConnection::connect(&self.database.url).await.unwrap();
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&mut conn).await.unwrap()
     }
 
+    #[cfg(feature = "otel")]
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database.url
+    }
+
     /// Waits until a query finds this.
-    async fn until(&self, sql: &str, expected: &[&str]) {
+    pub(crate) async fn until(&self, sql: &str, expected: &[&str]) {
         let found = async {
             while self.column(sql).await != expected {
                 tokio::task::yield_now().await;
@@ -185,51 +201,56 @@ impl Site {
 /// Reads the log up to the line that names both addresses.
 async fn listening(
     lines: &mut Lines<BufReader<ChildStderr>>,
-) -> (Vec<String>, (SocketAddr, SocketAddr)) {
+) -> (Vec<String>, (Option<SocketAddr>, SocketAddr)) {
     let mut log = Vec::new();
     while let Some(line) = lines.next_line().await.unwrap() {
         let said: Value = serde_json::from_str(&line).unwrap_or_default();
         log.push(line);
         if said["message"] == "maskline serves" {
-            let address = |name: &str| said[name].as_str().unwrap().parse().unwrap();
-            return (log, (address("public"), address("private")));
+            let address = |name: &str| Some(said[name].as_str()?.parse().unwrap());
+            return (log, (address("public"), address("private").unwrap()));
         }
     }
     panic!("the service ended: {log:?}");
 }
 
 /// A running service.
-struct Served {
+pub(crate) struct Served {
     child: Child,
     log: JoinHandle<Vec<String>>,
-    public: SocketAddr,
+    /// None when webhooks are left to others.
+    pub(crate) public: Option<SocketAddr>,
     private: SocketAddr,
     http: reqwest::Client,
 }
 
 impl Served {
-    async fn get(&self, path: &str) -> reqwest::Response {
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.public.unwrap())
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> reqwest::Response {
         self.http.get(format!("http://{}{path}", self.private)).send().await.unwrap()
     }
 
-    async fn ready(&self) -> (u16, String) {
+    pub(crate) async fn ready(&self) -> (u16, String) {
         let answer = self.get("/readyz").await;
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().unwrap().to_string();
         let sent = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(sent.success());
     }
 
     /// Waits for the end: the exit code, if it was not killed, and the whole log.
-    async fn ended(mut self) -> (Option<i32>, Vec<String>) {
+    pub(crate) async fn ended(mut self) -> (Option<i32>, Vec<String>) {
         let status = soon("it ends", self.child.wait()).await.unwrap();
         (status.code(), self.log.await.unwrap())
     }
 
-    async fn stop(self) -> Vec<String> {
+    pub(crate) async fn stop(self) -> Vec<String> {
         self.signal("-TERM");
         let (code, log) = self.ended().await;
         assert_eq!(code, Some(0), "{log:#?}");
@@ -382,7 +403,7 @@ async fn check_tries_the_keys_and_is_content_when_all_is_right() {
     let mut settings = site.settings(&carrier);
     let said = run("check", &settings).await;
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 3, "{}", said.out);
+    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 4, "{}", said.out);
 
     let place = settings.iter().position(|(name, _)| *name == "FLOWROUTE_SECRET_KEY").unwrap();
     settings[place].1 = "the-wrong-one";
@@ -420,7 +441,7 @@ async fn the_private_listener_tells_how_it_is() {
 
     // The public listener knows none of this.
     for path in ["/livez", "/readyz", "/metrics"] {
-        let asked = served.http.get(format!("http://{}{path}", served.public)).send();
+        let asked = served.http.get(served.url(path)).send();
         assert_eq!(asked.await.unwrap().status(), 404, "{path}");
     }
     served.stop().await;
@@ -551,13 +572,14 @@ async fn neither_log_nor_metrics_hold_anything_of_a_conversation() {
     site.inbox(BEN, 2).await;
     // Whatever goes wrong is told without it, too.
     let before = site.simulator.exchanges().len();
-    for fault in [
-        Faults { drop: 1.0, ..Faults::default() },
-        Faults { refuse: 1.0, ..Faults::default() },
-        Faults { error: 1.0, ..Faults::default() },
+    for (who, fault) in [
+        (ANN, Faults { refuse: 1.0, ..Faults::default() }),
+        (ANN, Faults { error: 1.0, ..Faults::default() }),
+        // What is behind an unknown text waits for it.
+        (BEN, Faults { drop: 1.0, ..Faults::default() }),
     ] {
         site.simulator.set_faults(fault).unwrap();
-        site.text(ANN, "the bicycle is purple").await;
+        site.text(who, "the bicycle is purple").await;
         site.until("select state from outbox where state = 'sending' or attempt = 0", &[]).await;
     }
     assert!(site.simulator.exchanges().len() > before);
@@ -566,7 +588,7 @@ async fn neither_log_nor_metrics_hold_anything_of_a_conversation() {
         let (_, path) = sent.dlr_callback.as_deref().unwrap().split_once(":9/").unwrap();
         let receipt = json!({"id": sent.id, "type": "delivery_receipt",
             "attributes": {"from": sent.from, "to": sent.to, "body": sent.body, "status": "delivered"}});
-        let url = format!("http://{}/{path}", served.public);
+        let url = served.url(&format!("/{path}"));
         assert_eq!(
             site.http.post(url).body(receipt.to_string()).send().await.unwrap().status(),
             200
@@ -577,7 +599,7 @@ async fn neither_log_nor_metrics_hold_anything_of_a_conversation() {
         (&format!("/api/message/{SECRET}"), r#"{"from": "12065550142", "body": "the bicycle"#),
         (&format!("/api/message/{SECRET}"), r#"{"from": "12065550142", "body": "the bicycle"}"#),
     ] {
-        let url = format!("http://{}{url}", served.public);
+        let url = served.url(url);
         site.http.post(url).body(body).send().await.unwrap();
     }
     site.text(ANN, &format!("END {code}")).await;
@@ -643,6 +665,26 @@ async fn sigterm_lets_a_text_under_way_arrive() {
     let became = "select kind from audit_record where kind in ('accepted', 'unknown', 'failed')";
     assert_eq!(site.column(became).await, ["accepted"]);
     assert_eq!(site.simulator.ledger().accepted.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_soon_found_in_the_carriers_list() {
+    let site = Site::new().await;
+    let served = site.serve().await;
+    let mute = Faults { drop: 1.0, lose_receipt: 1.0, ..Faults::default() };
+    site.simulator.set_faults(mute).unwrap();
+    site.text(ANN, "HELP").await;
+    let became = "select kind from audit_record
+        where kind in ('accepted', 'unknown', 'delivered') order by at, id";
+    site.until(became, &["unknown"]).await;
+    site.until(became, &["unknown", "accepted", "delivered"]).await;
+    assert_eq!(site.simulator.ledger().accepted.len(), 1);
+    let metrics = served.get("/metrics").await.text().await.unwrap();
+    let rounds = "maskline_reconciler_runs_total{outcome=\"done\"} ";
+    assert!(metrics.contains(rounds) && metrics.contains("maskline_reconciled_sends_total 1"));
+    assert!(metrics.contains("maskline_reconciler_behind_seconds "), "{metrics}");
+    let log = served.stop().await.join("\n");
+    assert!(!log.contains("5550142"), "{log}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The settings: what is wrong is said all at once, by name, and never with a value.
 
-use maskline::config::Settings;
+use maskline::config::{LateInbound, OnUnknown, Settings};
 
 const GOOD: [(&str, &str); 5] = [
     ("DATABASE_URL", "postgres://maskline@localhost/maskline"),
@@ -28,9 +28,11 @@ fn five_settings_are_enough_and_the_rest_have_defaults() {
     assert_eq!(settings.public_url.as_str(), "https://mask.example/base");
     assert_eq!(settings.flowroute.url.as_str(), "https://api.flowroute.com/");
     assert_eq!((settings.sms_per_second, settings.mms_per_second), (5, 1));
+    assert_eq!(settings.on_unknown, OnUnknown::Park);
     assert_eq!((settings.webhook_allow.len(), settings.trusted_proxies.len()), (0, 0));
     assert_eq!(settings.brand.as_str(), "Maskline");
     assert!(settings.master_key.is_none() && !settings.allow_superuser);
+    assert!(settings.reconcile && settings.late_inbound == LateInbound::Relay);
     let shown = format!("{settings:?}");
     for secret in ["sixteen-letters-", "postgres://", "\"access\"", "\"secret\""] {
         assert!(!shown.contains(secret), "{shown}");
@@ -48,9 +50,12 @@ fn every_setting_is_taken() {
         ("MASKLINE_FLOWROUTE_URL", "http://127.0.0.1:1/sim"),
         ("MASKLINE_SMS_PER_SECOND", "10000"),
         ("MASKLINE_MMS_PER_SECOND", "3"),
+        ("MASKLINE_UNKNOWN", "resend"),
         ("MASKLINE_MASTER_KEY", KEY),
         ("MASKLINE_ALLOW_SUPERUSER", "true"),
         ("MASKLINE_BRAND", "Bikes & Co"),
+        ("MASKLINE_RECONCILE", "off"),
+        ("MASKLINE_LATE_INBOUND", "record"),
     ])
     .unwrap();
     assert_eq!(settings.listen.to_string(), "[::]:9000");
@@ -61,6 +66,7 @@ fn every_setting_is_taken() {
     assert_eq!(settings.webhook_secrets.current(), "sixteen-letters-");
     assert_eq!((settings.webhook_allow.len(), settings.trusted_proxies.len()), (2, 1));
     assert_eq!((settings.sms_per_second, settings.mms_per_second), (10_000, 3));
+    assert_eq!(settings.on_unknown, OnUnknown::Resend);
     assert_eq!(settings.master_key.unwrap().expose()[31], 31);
     assert!(settings.allow_superuser);
     assert_eq!(settings.brand.as_str(), "Bikes & Co");
@@ -107,11 +113,14 @@ fn whatever_is_malformed_is_named_alone_and_without_its_value() {
         ("MASKLINE_SMS_PER_SECOND", "10001"),
         ("MASKLINE_SMS_PER_SECOND", "hunter2"),
         ("MASKLINE_MMS_PER_SECOND", "-1"),
+        ("MASKLINE_UNKNOWN", "hunter2"),
         ("MASKLINE_MASTER_KEY", "hunter2"),
         ("MASKLINE_MASTER_KEY", "aHVudGVyMg=="),
         ("MASKLINE_ALLOW_SUPERUSER", "yes"),
         ("MASKLINE_BRAND", "hunter2 hunter2 hunter2"),
         ("MASKLINE_BRAND", "два"),
+        ("MASKLINE_RECONCILE", "hunter2"),
+        ("MASKLINE_LATE_INBOUND", "hunter2"),
         ("MASKLINE_LISTN", "hunter2"),
         ("MASKLINE_HUNTER", "hunter2"),
         ("MASKLINE_LISTEN_FILE", "hunter2"),

@@ -156,6 +156,7 @@ impl Cast {
             fresh: Some(Fresh { id: ConversationId::new(), code: code("77777777") }),
             given: [].into(),
             has_media: false,
+            late: None,
             times: Times {
                 code_lifetime: hours(24),
                 silence: hours(72),
@@ -346,6 +347,7 @@ fn outcome(cast: &Cast, stand: Stand, effects: &[Effect]) -> String {
     let (mut sender, mut others) = (Vec::new(), Vec::new());
     for effect in effects {
         let (to, what) = match effect {
+            Effect::Relay { to, pictures: true, .. } => (to, "*the picture*".to_owned()),
             Effect::Relay { to, .. } => (to, "*the words*".to_owned()),
             Effect::Say { to, answer, .. } => (to, answer.name().to_owned()),
             _ => continue,

@@ -146,7 +146,7 @@ async fn service(test: &TestApp) -> Service {
     let db = database::connect(&settings.database_url).await.unwrap();
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let private = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    Service::start(db, settings, public, private).await.unwrap()
+    Service::start(db, settings, Some(public), private, &[]).await.unwrap()
 }
 
 #[tokio::test]
@@ -164,12 +164,12 @@ async fn a_database_that_hears_nothing_does_not_keep_the_process_from_ending() {
 async fn half_a_request_is_cut_off_and_does_not_keep_the_process_from_draining() {
     let test = TestApp::start().await;
     let service = service(&test).await;
-    let mut caller = TcpStream::connect(service.public).await.unwrap();
+    let mut caller = TcpStream::connect(service.public.unwrap()).await.unwrap();
     caller.write_all(b"POST /api/message/x HTTP/1.1\r\nHost: a\r\n").await.unwrap();
     let mut rest = Vec::new();
     let closed = timeout(Duration::from_secs(20), caller.read_to_end(&mut rest)).await;
     closed.expect("the caller is cut off").ok();
-    let mut caller = TcpStream::connect(service.public).await.unwrap();
+    let mut caller = TcpStream::connect(service.public.unwrap()).await.unwrap();
     caller.write_all(b"POST /api/message/x HTTP/1.1\r\nHost: a\r\n").await.unwrap();
     let drained = timeout(Duration::from_secs(20), service.drain()).await;
     assert!(drained.expect("it ends"), "nothing was left to cut off");

@@ -5,10 +5,12 @@ mod line;
 
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -16,7 +18,7 @@ use maskline::{
     app::App,
     carrier::{
         Flowroute,
-        simulator::{self, Faults, NewText, Simulator, Texted, Way},
+        simulator::{self, Faults, File, FileFate, Media, NewText, Simulator, Texted, Way},
     },
     clock::{Clock, ManualClock},
     code::Randomness,
@@ -24,6 +26,7 @@ use maskline::{
     database,
     demo::postgres::{Options, PrivatePostgres},
     http, inbound,
+    media::{self, Sources},
     outbox::worker,
     phone::PhoneNumber,
     pool, sweeper,
@@ -98,15 +101,29 @@ async fn run(conn: &mut PgConnection, sql: &str) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(conn).await.unwrap();
 }
 
+/// Makes the shared server's URL of a database, for what stands between it and the app.
+pub fn server_url(database: &str) -> String {
+    server().url(database)
+}
+
 /// A line to the server that a test can cut.
 pub fn cable() -> Cable {
     Cable::to(&server().url("postgres"))
 }
 
+/// How long a picture may take to be fetched.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A folder for the pictures of one test, which nobody has made yet.
+fn folder() -> PathBuf {
+    std::env::temp_dir().join(format!("maskline-pictures-{:032x}", rand::random::<u128>()))
+}
+
 /// A database of one test, made from the migrated template.
 pub struct Database {
     pub url: String,
-    name: String,
+    /// None where it stands on a server of its own, and goes with it.
+    name: Option<String>,
 }
 
 impl Database {
@@ -124,15 +141,21 @@ impl Database {
         let name = format!("maskline_test_{}_{count}", std::process::id());
         let mut admin = PgConnection::connect(&server().url("postgres")).await.unwrap();
         run(&mut admin, &format!("create database {name} template {template}")).await;
-        Self { url: server().url(&name), name }
+        Self { url: server().url(&name), name: Some(name) }
+    }
+
+    /// A database on another server.
+    pub fn elsewhere(url: String) -> Self {
+        Self { url, name: None }
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
+        let Some(name) = &self.name else { return };
         block_on(async {
             let mut admin = PgConnection::connect(&server().url("postgres")).await.unwrap();
-            run(&mut admin, &format!("drop database {} with (force)", self.name)).await;
+            run(&mut admin, &format!("drop database {name} with (force)")).await;
         });
     }
 }
@@ -141,6 +164,7 @@ impl Drop for Database {
 pub struct TestApp {
     pub app: App,
     pub carrier: Flowroute,
+    pub sources: Sources,
     pub simulator: Simulator,
     pub clock: ManualClock,
     pub public: SocketAddr,
@@ -149,6 +173,8 @@ pub struct TestApp {
     /// Whether promises may be left over at the end.
     leftovers: bool,
     stop: CancellationToken,
+    /// Where pictures lie.
+    pub folder: PathBuf,
     // Dropped last.
     database: Database,
 }
@@ -188,12 +214,15 @@ impl TestApp {
         .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public = listener.local_addr().unwrap();
-        let through = wishes.cable.map(|cable| cable.url(&database.name));
+        let through = wishes.cable.map(|cable| cable.url(database.name.as_ref().unwrap()));
+        let folder = folder();
+        let mut wished = vec![("MASKLINE_MEDIA_URL", folder.to_str().unwrap())];
+        wished.extend(wishes.settings);
         let settings = settings(
             through.as_ref().unwrap_or(&database.url),
             public,
             wishes.carrier_url.as_ref().unwrap_or(&simulator.url()),
-            wishes.settings,
+            &wished,
         );
 
         let db = PgPoolOptions::new().max_connections(4).connect(&database.url).await.unwrap();
@@ -211,9 +240,11 @@ impl TestApp {
         let stop = CancellationToken::new();
         tokio::spawn(http::listen(listener, inbound::routes(app.clone()), stop.clone()));
         let carrier = Flowroute::new(&app.settings.flowroute).unwrap();
+        let sources = Sources::with_timeout(&app.settings, PATIENCE).unwrap();
         let test = Self {
             app,
             carrier,
+            sources,
             simulator,
             clock,
             public,
@@ -221,6 +252,7 @@ impl TestApp {
             db,
             leftovers: false,
             stop,
+            folder,
             database,
         };
         test.register().await;
@@ -295,6 +327,7 @@ impl TestApp {
     pub async fn deliver(&self) -> usize {
         let mut count = 0;
         loop {
+            media::worker::step(&self.app, &self.sources).await.unwrap();
             let sent = worker::step(&self.app, &self.carrier).await.unwrap();
             self.simulator.idle().await;
             count += sent;
@@ -316,6 +349,13 @@ impl TestApp {
 
     pub fn advance(&self, by: SignedDuration) {
         self.clock.advance(by);
+    }
+
+    /// Puts a file where the carrier keeps what phones send, and describes it.
+    pub fn hosts(&self, bytes: Vec<u8>) -> Media {
+        // What the phone says of it is not believed.
+        let mime_type = "application/octet-stream".to_owned();
+        self.simulator.host(File { mime_type, bytes: bytes.into(), fate: FileFate::Given })
     }
 
     pub fn faults(&self, faults: Faults) {
@@ -370,6 +410,7 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
+        std::fs::remove_dir_all(&self.folder).ok();
         if std::thread::panicking() || self.leftovers {
             return;
         }
@@ -407,6 +448,15 @@ impl<'a> Phone<'a> {
         self.test.simulator.text(self.text(body)).await.unwrap()
     }
 
+    /// Sends these files along with words, or alone.
+    pub async fn sends(&self, body: Option<&str>, media: &[Media]) -> Texted {
+        let body = body.map(str::to_owned);
+        let text = NewText { body, media: media.to_vec(), ..self.text("") };
+        let texted = self.test.simulator.text(text).await.unwrap();
+        assert!(texted.statuses.iter().all(|status| *status == Some(200)), "{texted:?}");
+        texted
+    }
+
     pub fn text(&self, body: &str) -> NewText {
         NewText {
             from: self.number.clone(),
@@ -420,10 +470,12 @@ impl<'a> Phone<'a> {
 
     /// Starts a conversation and reads the code from the answer.
     pub async fn starts(&self) -> String {
+        let before = self.inbox().len();
         self.texts("START").await;
         self.test.deliver().await;
-        let answer = self.last();
-        code_in(&answer).unwrap_or_else(|| panic!("no code in {answer:?}"))
+        let answers = self.inbox().split_off(before);
+        let code = answers.iter().find_map(|answer| code_in(answer));
+        code.unwrap_or_else(|| panic!("no code in {answers:?}"))
     }
 
     /// What came in on this phone, oldest first.
@@ -473,6 +525,7 @@ fn settings(database: &str, public: SocketAddr, carrier: &str, more: &[(&str, &s
         ("FLOWROUTE_SECRET_KEY", "simulated"),
         ("MASKLINE_FLOWROUTE_URL", carrier),
         ("MASKLINE_SMS_PER_SECOND", "10000"),
+        ("MASKLINE_MMS_PER_SECOND", "10000"),
     ];
     values.retain(|(name, _)| !more.iter().any(|(given, _)| given == name));
     values.extend(more);

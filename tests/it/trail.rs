@@ -43,7 +43,11 @@ async fn every_text_of_a_conversation_is_on_record() {
     test.faults(Faults { refuse: 1.0, ..Faults::default() });
     ann.texts("never arrives").await;
     test.deliver().await;
-    assert_eq!(new_records(&test, &mut seen).await, ["received talk", "relayed", "failed"]);
+    // What tells of it is refused too.
+    assert_eq!(
+        new_records(&test, &mut seen).await,
+        ["received talk", "relayed", "failed", "answered not_delivered", "failed"]
+    );
     test.faults(Faults { fail_delivery: 1.0, ..Faults::default() });
     ann.texts("fails later").await;
     test.deliver().await;

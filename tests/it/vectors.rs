@@ -313,8 +313,9 @@ impl TestApp {
             to: Some(number(NUMBER)),
             body: body.to_owned(),
             media: Vec::new(),
+            sent_at: None,
         };
-        inbound::receive(&self.app, &text).await.unwrap();
+        inbound::receive(&self.app, text).await.unwrap();
     }
 
     /// Opens a conversation that waits, and returns its code.

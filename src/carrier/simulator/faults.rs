@@ -38,6 +38,8 @@ pub struct Faults {
     pub copies: usize,
     /// A webhook is delivered after the next one of its kind.
     pub reorder: f64,
+    /// A phone's text never reaches the webhook; only the list has it.
+    pub lose_webhook: f64,
     /// A receipt is never posted.
     pub lose_receipt: f64,
     /// The last receipt says that the text failed, and the phone does not show it.
@@ -58,6 +60,7 @@ impl Default for Faults {
             duplicate: 0.0,
             copies: 2,
             reorder: 0.0,
+            lose_webhook: 0.0,
             lose_receipt: 0.0,
             fail_delivery: 0.0,
         }
@@ -75,6 +78,7 @@ impl Faults {
             ("drop", self.drop),
             ("duplicate", self.duplicate),
             ("reorder", self.reorder),
+            ("lose_webhook", self.lose_webhook),
             ("lose_receipt", self.lose_receipt),
             ("fail_delivery", self.fail_delivery),
         ];
@@ -114,6 +118,13 @@ pub(super) struct SendFate {
     pub(super) drop: bool,
     pub(super) fail: bool,
     pub(super) receipts: [ReceiptFate; RECEIPTS],
+}
+
+/// What befalls one text of a phone.
+#[derive(Debug, PartialEq)]
+pub(super) struct TextFate {
+    pub(super) lose: bool,
+    pub(super) webhook: WebhookFate,
 }
 
 /// What befalls one receipt.
@@ -164,7 +175,11 @@ impl Dice {
         }
     }
 
-    pub(super) fn webhook(&mut self) -> WebhookFate {
+    pub(super) fn text(&mut self) -> TextFate {
+        TextFate { lose: self.throw(self.faults.lose_webhook), webhook: self.webhook() }
+    }
+
+    fn webhook(&mut self) -> WebhookFate {
         let duplicate = self.throw(self.faults.duplicate);
         WebhookFate {
             copies: if duplicate { self.faults.copies } else { 1 },

@@ -12,13 +12,16 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use super::{api, calls::Unanswered, control, shared::Shared};
+use super::{api, calls::Unanswered, control, files, shared::Shared};
 
 /// How long to wait after a failed accept: it fails again at once while files are short.
 const BREATH: Duration = Duration::from_millis(50);
 
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
-    let router = api::router(&shared).nest("/simulator", control::router(&shared));
+    let router = api::router(&shared)
+        .nest("/files", files::router(&shared))
+        .nest("/simulator", control::router(&shared))
+        .nest("/simulator/files", files::upload(&shared));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

@@ -15,6 +15,7 @@ use super::{
     activity::Activity,
     exchanges::{Exchange, Log},
     faults::Dice,
+    files::Files,
     lane::Lane,
     ledger::Book,
     limit::Limit,
@@ -46,6 +47,7 @@ pub(super) struct State {
     pub(super) limit: Limit,
     pub(super) callbacks: Callbacks,
     pub(super) exchanges: Log,
+    pub(super) files: Files,
     /// Texts and receipts overtake only their own kind.
     pub(super) texts: Lane,
     pub(super) receipts: Lane,
@@ -68,6 +70,7 @@ impl Shared {
             limit: Limit::new(settings.sms_per_second),
             callbacks: Callbacks::default(),
             exchanges: Log::default(),
+            files: Files::default(),
             texts: Lane::default(),
             receipts: Lane::default(),
             alternation: Alternation::default(),

@@ -67,7 +67,7 @@ pub struct Texted {
     /// The carrier's id of it.
     pub id: String,
     /// The status of every copy in the first attempt, nothing where there was no answer. Empty
-    /// where no webhook is registered.
+    /// where no webhook is registered, or where it was lost.
     pub statuses: Vec<Option<u16>>,
 }
 
@@ -98,9 +98,10 @@ pub(super) async fn text(shared: &Arc<Shared>, text: NewText) -> Result<Texted, 
         let mut state = shared.state();
         take(&mut state, &message);
         // Thrown even where there is no webhook, so that the sequence does not depend on it.
-        let fate = state.dice.webhook();
+        let fate = state.dice.text();
         webhook(&mut state, &message, shape, &shared.url)
-            .map(|webhook| (webhook, state.texts.turn(fate.reorder), fate))
+            .filter(|_| !fate.lose)
+            .map(|webhook| (webhook, state.texts.turn(fate.webhook.reorder), fate.webhook))
     };
     shared.tell(Event::Changed);
     let statuses = match prepared {

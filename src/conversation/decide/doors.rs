@@ -4,7 +4,7 @@ use super::Judge;
 use crate::{
     conversation::{
         Address, Conversation, EndReason, State,
-        effect::{Effect, Terms},
+        effect::{Effect, Terms, noted_as},
         facts::Past,
         time::after,
     },
@@ -28,6 +28,15 @@ impl<'a> Judge<'a> {
             None if !self.may_use_this(None) => self.start_elsewhere(Answer::NoNumber),
             None => self.open_here(),
         }
+    }
+
+    /// Whether the sender has not been told yet that their last conversation here is over; and, if
+    /// so, whether it may be opened again.
+    pub(super) fn untold(&self) -> Option<bool> {
+        let past = self.past.as_ref()?;
+        let over = noted_as(&Answer::Over { may_reopen: false }, &self.facts.sender);
+        let told = self.facts.given.get(&over).is_some_and(|at| *at >= past.ended_at);
+        (!told).then(|| self.may_reopen(past))
     }
 
     /// Tells where START works for the sender, or that it works nowhere.

@@ -1,6 +1,7 @@
 //! The SQL of what has been: the conversation that ended last, and MOVE codes.
 
 use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 use super::address;
@@ -8,63 +9,8 @@ use crate::{
     clock::SqlTimestamp,
     code::Code,
     conversation::{Address, EndReason, facts::Past},
-    ids::{MaskedNumberId, PersonId},
-    phone::PhoneNumber,
+    ids::{ConversationId, MaskedNumberId, PersonId},
 };
-
-/// Locks until commit somebody and whom they last met on a number, in the order of their ids: where
-/// both do this to each other at once, one waits, and neither for ever.
-pub async fn lock_pair(
-    conn: &mut PgConnection,
-    phone: &PhoneNumber,
-    through: MaskedNumberId,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "select id
-         from person
-         where id = any(array(
-             select id from person where number = $1
-             union all
-             (select o.person_id
-              from person me
-              join participant p on p.person_id = me.id
-              join participant o on o.conversation_id = p.conversation_id and o.seat <> p.seat
-              where me.number = $1 and p.masked_number_id = $2 and p.left_at is not null
-              order by p.joined_at desc, p.conversation_id desc
-              limit 1)
-         ))
-         order by id
-         for no key update",
-        phone.as_str(),
-        through as _,
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(())
-}
-
-/// Locks until commit the conversation in which a person last met somebody on a number, if it has
-/// ended. Before the open ones, so that two texts never wait for each other.
-pub async fn lock_past(conn: &mut PgConnection, whose: &Address) -> sqlx::Result<()> {
-    sqlx::query!(
-        "select c.id
-         from conversation c
-         where c.state = 'ended' and c.id = (
-             select p.conversation_id
-             from participant p
-             join participant o on o.conversation_id = p.conversation_id and o.seat <> p.seat
-             where p.person_id = $1 and p.masked_number_id = $2 and p.left_at is not null
-             order by p.joined_at desc, p.conversation_id desc
-             limit 1
-         )
-         for no key update",
-        whose.person as _,
-        whose.through.id as _,
-    )
-    .fetch_optional(conn)
-    .await?;
-    Ok(())
-}
 
 /// Loads the conversation in which a person last met somebody on a number, if it has ended.
 pub async fn past(conn: &mut PgConnection, whose: &Address) -> sqlx::Result<Option<Past>> {
@@ -112,6 +58,28 @@ pub async fn past(conn: &mut PgConnection, whose: &Address) -> sqlx::Result<Opti
         })
     })
     .transpose()
+}
+
+/// Whether a conversation came about, or was joined, by a text that was sent later than at that time.
+/// Where nobody knows when that text was sent, it was when it came in.
+pub async fn began_after(
+    conn: &mut PgConnection,
+    conversation: ConversationId,
+    sent_at: Timestamp,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (
+               select from participant p
+               left join consent_event e
+                   on e.person_id = p.person_id and e.kind = 'granted' and e.at = p.joined_at
+               left join carrier_message m on m.carrier_id = e.evidence
+               where p.conversation_id = $1 and coalesce(m.sent_at, p.joined_at) > $2
+           ) as "has!""#,
+        conversation as _,
+        sent_at.to_sqlx() as _,
+    )
+    .fetch_one(conn)
+    .await
 }
 
 /// Who got this MOVE code, and until when it works.

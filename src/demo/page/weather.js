@@ -15,6 +15,7 @@ const FAULTS = [
   ["duplicate", "Repeat a webhook", "the same text arrives again"],
   ["copies", "Copies of a repeated one", "how often it arrives", { min: 2, max: 10 }],
   ["reorder", "Shuffle webhooks", "they arrive out of order"],
+  ["lose_webhook", "Lose a text", "only the carrier's list has it"],
   ["lose_receipt", "Lose a receipt", "nobody says it was delivered"],
   ["fail_delivery", "Fail a delivery", "the receipt says failed"],
   ["seed", "Seed", "the same seed, the same luck", { min: 0, max: Number.MAX_SAFE_INTEGER }],

@@ -269,6 +269,7 @@ fn put_together(draw: Draw, command: &Command) -> Facts {
             .map(|(name, at)| (given_as(name, &sender[draw.here]), at))
             .collect(),
         has_media: draw.has_media,
+        late: None,
         times: TIMES,
         pool: PoolSettings {
             choice: draw.choice,
@@ -375,7 +376,7 @@ pub fn replay(facts: &Facts, effects: &[Effect]) -> Result<(), String> {
                     sit(&mut seats, *id, &Address { person: *to, through: seat.through })?;
                 }
             }
-            Effect::Relay { conversation, to } if sits(&seats, *conversation, to.person) => {}
+            Effect::Relay { conversation, to, .. } if sits(&seats, *conversation, to.person) => {}
             Effect::Block { person, other, .. } if person != other => {}
             Effect::AskToReopen(id, _) if facts.past.as_ref().is_none_or(|past| past.id == *id) => {
             }

@@ -54,7 +54,7 @@ impl Did {
                     body: record.body.clone().unwrap(),
                 }),
                 // What leaves or is dropped is seen by what arrives.
-                "dropped" | "accepted" | "failed" => {}
+                "pictures" | "dropped" | "accepted" | "failed" => {}
                 "ended" => {
                     did.turns.push(format!("ended {}", record.detail.as_deref().unwrap_or("-")));
                 }

@@ -230,13 +230,10 @@ impl Hearing<'_> {
             let code = self.world.links[here].code;
             return self.say("alone", vec![Hint::Code(code)]);
         };
-        if has_words {
+        if has_words || self.heard.picture {
             self.touch(here);
             let words = What::Words(self.heard.body.clone());
             self.world.promise(&mut self.outcome, other, Some(here), words, false);
-        }
-        if self.heard.picture {
-            self.say("pictures_not_yet", Vec::new());
         }
     }
 

@@ -250,7 +250,14 @@ impl<'a> Run<'a> {
         let arrived = self.system.deliver().await;
         let lanes: BTreeSet<_> = arrived.keys().chain(expected.keys()).collect();
         for lane in lanes {
-            let (expected, arrived) = (expected.get(lane), arrived.get(lane));
+            // Two conversations are two lanes, and either may be quicker. In which order texts wait
+            // is compared all along; that they leave in it is for other tests.
+            let sorted = |texts: Option<&Vec<String>>| {
+                let mut texts = texts.cloned().unwrap_or_default();
+                texts.sort();
+                texts
+            };
+            let (expected, arrived) = (sorted(expected.get(lane)), sorted(arrived.get(lane)));
             if expected != arrived {
                 let (who, number) = (name(lane.0), lane.1);
                 return Err(format!(

@@ -32,7 +32,7 @@ const RULES: [&str; 17] = [
 ];
 
 /// All answers but `try_later`, which needs a source of chance that fails.
-const ANSWERS: [&str; 33] = [
+const ANSWERS: [&str; 32] = [
     "started",
     "start_elsewhere",
     "no_number",
@@ -65,7 +65,6 @@ const ANSWERS: [&str; 33] = [
     "opted_out",
     "opted_in",
     "help",
-    "pictures_not_yet",
 ];
 
 const TURNS: [&str; 25] = [

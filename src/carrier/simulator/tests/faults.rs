@@ -157,6 +157,17 @@ async fn reordered_receipts_overtake_and_the_status_does_not_go_back() {
 }
 
 #[tokio::test]
+async fn lost_texts_never_come_but_the_list_knows() {
+    let mut stage = Stage::listening().await;
+    stage.set_faults(json!({ "lose_webhook": 1 })).await;
+    stage.texts("Hello").await;
+    assert!(stage.all_hooks().await.is_empty());
+    let (_, listed) = stage.get("/v2.2/messages?start_date=2000-01-01").await;
+    assert_eq!(listed["data"][0]["attributes"]["body"], "Hello");
+    assert_eq!(listed["data"][0]["attributes"]["direction"], "inbound");
+}
+
+#[tokio::test]
 async fn lost_receipts_are_not_posted_but_the_list_knows() {
     let mut stage = Stage::listening().await;
     stage.set_faults(json!({ "lose_receipt": 1 })).await;

@@ -1,0 +1,42 @@
+//! Writes down what was decided and applied: the texts that it promises, and the records of it.
+
+use jiff::Timestamp;
+use sqlx::PgConnection;
+
+use super::{
+    apply,
+    trail::{self, Origin},
+};
+use crate::{audit::Record, conversation::effect::Effect, outbox, texts::Brand};
+
+/// What was decided and applied, and what brought it about.
+pub(super) struct Outcome<'a> {
+    pub(super) origin: Origin<'a>,
+    pub(super) effects: &'a [Effect],
+}
+
+/// Promises the texts of what was decided, records all of it in one statement, and calls staff.
+pub(super) async fn finish(
+    conn: &mut PgConnection,
+    brand: &Brand,
+    outcomes: &[Outcome<'_>],
+    mut records: Vec<Record>,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let mut promises = Vec::new();
+    for Outcome { origin, effects } in outcomes {
+        let texts = trail::promises(effects, origin, brand, now);
+        records.extend(trail::records(effects, origin, &texts));
+        promises.extend(texts);
+    }
+    for answer in promises.iter().filter_map(|promise| promise.answer) {
+        metrics::counter!("maskline_answers_total", "answer" => answer).increment(1);
+    }
+    outbox::promise(conn, &promises, &records, now).await?;
+    for Outcome { origin, effects } in outcomes {
+        apply::keep_pictures(conn, origin, &promises, now).await?;
+        apply::redirect(conn, origin, effects).await?;
+        apply::call_staff(conn, origin, effects, now).await?;
+    }
+    Ok(())
+}

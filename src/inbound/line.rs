@@ -1,0 +1,196 @@
+//! The line at the door: texts that wait while others are being committed share the next commit.
+//!
+//! A commit costs the same for one text as for many. So whoever comes while nobody is being served
+//! is served at once, and whoever comes meanwhile is served together with all that wait: no timer,
+//! and a lone text waits for nothing. One person's texts are served one after another, in the order
+//! in which they came. What shares a commit shares its failure as well, so then each is tried alone.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    PATIENCE,
+    receive::{receive_alone, receive_together},
+};
+use crate::{app::App, carrier::wire::InboundText, dispatch::Parsed, phone::PhoneNumber};
+
+/// Takes in texts, those that wait together. Clones stand at the same door.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    app: App,
+    line: Arc<Mutex<Line>>,
+}
+
+impl Intake {
+    /// A door of this app.
+    pub fn new(app: App) -> Self {
+        Self { app, line: Arc::default() }
+    }
+
+    /// What every room may reach.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Takes in one text, exactly once however often it is delivered.
+    ///
+    /// # Errors
+    /// The database's. Nothing of the text is kept then, and it must be delivered again.
+    pub async fn receive(&self, text: InboundText) -> sqlx::Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.line().waiting.push_back(Waiting { text: Parsed::from(text), reply });
+        self.call_next();
+        // Without a reply, whoever served it fell over.
+        answer.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves whoever may be served now.
+    fn call_next(&self) {
+        let most = self.app.settings.texts_per_commit;
+        for called in self.line().call(most) {
+            tokio::spawn(self.serve(called));
+        }
+    }
+
+    fn serve(&self, called: Called) -> impl Future<Output = ()> + Send + use<> {
+        let turn = Turn::of(self, &called);
+        async move {
+            match called {
+                Called::Alone(waiting) => serve_alone(turn, waiting).await,
+                Called::Together(waiting) => serve_together(turn, waiting).await,
+            }
+        }
+    }
+}
+
+async fn serve_alone(turn: Turn, Waiting { text, reply }: Waiting) {
+    let received = within(PATIENCE, receive_alone(&turn.intake.app, &text)).await;
+    // Nobody listens any more where it took too long: the carrier delivers it again.
+    reply.send(received).ok();
+}
+
+async fn serve_together(mut turn: Turn, waiting: Vec<Waiting>) {
+    let (texts, replies): (Vec<_>, Vec<_>) =
+        waiting.into_iter().map(|waiting| (waiting.text, waiting.reply)).unzip();
+    metrics::histogram!("maskline_commit_texts")
+        .record(f64::from(u32::try_from(texts.len()).unwrap_or(u32::MAX)));
+    match within(PATIENCE / 2, receive_together(&turn.intake.app, &texts)).await {
+        Ok(()) => replies.into_iter().for_each(|reply| drop(reply.send(Ok(())))),
+        Err(error) => {
+            tracing::debug!(%error, texts = texts.len(), "texts could not be committed together: each alone");
+            turn.senders.clear();
+            // Each keeps its sender's place; whoever comes new need not wait for them.
+            for (text, reply) in texts.into_iter().zip(replies) {
+                let called = Called::Alone(Waiting { text, reply });
+                tokio::spawn(turn.intake.serve(called));
+            }
+        }
+    }
+}
+
+/// Lets the work take so long: whoever is served must not keep the line waiting for ever, say on a
+/// connection that hears nothing any more.
+async fn within(time: Duration, work: impl Future<Output = sqlx::Result<()>>) -> sqlx::Result<()> {
+    tokio::time::timeout(time, work).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// A text that waits, and who wants to hear what became of it.
+#[derive(Debug)]
+struct Waiting {
+    text: Parsed,
+    reply: oneshot::Sender<sqlx::Result<()>>,
+}
+
+/// Who waits, and who is being served.
+#[derive(Debug, Default)]
+struct Line {
+    waiting: VecDeque<Waiting>,
+    /// Whose texts are being served.
+    served: HashSet<PhoneNumber>,
+    /// Whether texts are being served together.
+    sharing: bool,
+}
+
+/// Whoever is served next.
+#[derive(Debug)]
+enum Called {
+    Alone(Waiting),
+    Together(Vec<Waiting>),
+}
+
+impl Line {
+    /// Calls everybody who may be served now: those who come alone at once, and of those who share
+    /// up to so many, once nobody else does. Of one sender only the first is called.
+    fn call(&mut self, most: usize) -> Vec<Called> {
+        let (mut called, mut together) = (Vec::new(), Vec::new());
+        let mut passed = HashSet::new();
+        for waiting in std::mem::take(&mut self.waiting) {
+            if waiting.reply.is_closed() {
+                continue;
+            }
+            let shares = most > 1 && waiting.text.may_share();
+            let sender = waiting.text.text.from.clone();
+            let is_behind = sender
+                .as_ref()
+                .is_some_and(|sender| self.served.contains(sender) || passed.contains(sender));
+            if is_behind || (shares && (self.sharing || together.len() == most)) {
+                passed.extend(sender);
+                self.waiting.push_back(waiting);
+                continue;
+            }
+            self.served.extend(sender);
+            if shares {
+                together.push(waiting);
+            } else {
+                called.push(Called::Alone(waiting));
+            }
+        }
+        if !together.is_empty() {
+            self.sharing = true;
+            called.push(Called::Together(together));
+        }
+        called
+    }
+}
+
+/// Gives the place back and calls the next when it is dropped, whatever became of the work.
+struct Turn {
+    intake: Intake,
+    senders: Vec<PhoneNumber>,
+    shares: bool,
+}
+
+impl Turn {
+    fn of(intake: &Intake, called: &Called) -> Self {
+        let sender = |waiting: &Waiting| waiting.text.text.from.clone();
+        let (senders, shares) = match called {
+            Called::Alone(waiting) => (sender(waiting).into_iter().collect(), false),
+            Called::Together(waiting) => (waiting.iter().filter_map(sender).collect(), true),
+        };
+        Self { intake: intake.clone(), senders, shares }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        {
+            let mut line = self.intake.line();
+            for sender in &self.senders {
+                line.served.remove(sender);
+            }
+            if self.shares {
+                line.sharing = false;
+            }
+        }
+        self.intake.call_next();
+    }
+}

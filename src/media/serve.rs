@@ -1,0 +1,73 @@
+//! `GET /media/{token}`: a picture for the carrier, which fetches it when it sends the text.
+//!
+//! Whoever knows the token is the carrier, or was told by it. It is for one picture and one day.
+
+use axum::{
+    Router,
+    extract::{Path, State, rejection::PathRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use super::store;
+use crate::{app::App, database, http::Problem};
+
+/// The route for the public listener.
+pub fn routes(app: App) -> Router {
+    Router::new().route("/media/{token}", get(picture)).with_state(app)
+}
+
+async fn picture(
+    State(app): State<App>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let nothing = || Problem::mute(StatusCode::NOT_FOUND);
+    let Ok(Path(token)) = path else { return Err(nothing()) };
+    let away = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "a picture could not be served: answered 503");
+        Problem::mute(StatusCode::SERVICE_UNAVAILABLE)
+    };
+    let found = async {
+        let mut conn = app.db.acquire().await?;
+        let now = database::time(&mut conn, &app.clock).await?;
+        find(&mut conn, &token, now).await
+    };
+    let Some((key, mime)) = found.await.map_err(|error| away(&error))? else {
+        return Err(nothing());
+    };
+    let bytes = app.settings.media.storage.get(&key).await.map_err(|error| away(&error))?;
+    let Some(bytes) = bytes else {
+        tracing::error!("a picture is not in the storage any more: answered 404");
+        return Err(nothing());
+    };
+    let headers = [
+        (header::CONTENT_TYPE, mime.as_str()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "private, no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+    ];
+    Ok((headers, bytes).into_response())
+}
+
+/// The name in the storage, and the type, of the picture that this token opens now. Tokens are
+/// looked up by their digest: how long that takes tells nothing about any of them.
+async fn find(
+    conn: &mut PgConnection,
+    token: &str,
+    now: Timestamp,
+) -> sqlx::Result<Option<(String, String)>> {
+    let found = sqlx::query!(
+        r#"select storage_key, mime as "mime!"
+           from media
+           where token_digest = $1 and expires_at > $2 and state = 'ready'"#,
+        &store::digest(token)[..],
+        now.to_sqlx() as _,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(|found| (found.storage_key, found.mime)))
+}

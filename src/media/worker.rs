@@ -1,0 +1,244 @@
+//! The fetcher: takes the pictures of a text, makes them fit, stores them, and lets the text go.
+//!
+//! Any number of fetchers may run, in any number of processes. No transaction is open while one
+//! fetches, paints or stores. What one that died has done is done again, and changes nothing.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+use tokio::{task::JoinSet, time::Instant};
+
+use super::{
+    Refusal, Sources, picture,
+    release::release_settled,
+    source::NotFetched,
+    store::{self, Claim, Outcome},
+};
+use crate::{app::App, database};
+
+/// How long claimed pictures are ours before others take this process for dead.
+const LEASE: SignedDuration = SignedDuration::from_mins(5);
+/// How long all pictures of a text may take together. Shorter than the lease.
+const PATIENCE: Duration = Duration::from_mins(4);
+/// How often is looked when nobody rings: for other processes' pictures, and for retries.
+const POLL: Duration = Duration::from_secs(1);
+/// How many texts' pictures are under way at once.
+const TEXTS: usize = 4;
+/// How many pictures of one text are passed on.
+const PICTURES: i16 = 10;
+/// After so many tries a picture is given up: with the waits below, after 4 to 9 minutes.
+const TRIES: i16 = 10;
+/// The first wait; each one after it is twice as long.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
+/// How much all pictures of a text may hold, in bytes. The carrier takes 767,840, the words included.
+const ROOM: usize = 750_000;
+/// How often old pictures are looked for, and how many are removed at once.
+const ROUND: Duration = Duration::from_hours(1);
+const BATCH: i64 = 100;
+
+/// Fetches pictures until the app is draining, then finishes those under way.
+pub async fn run(app: App, sources: Sources) {
+    let mut texts = JoinSet::new();
+    let mut next_round = Instant::now();
+    loop {
+        if !app.draining.is_cancelled() {
+            while texts.len() < TEXTS {
+                match claim(&app).await {
+                    Ok(claims) if claims.is_empty() => break,
+                    Ok(claims) => drop(texts.spawn(work(app.clone(), sources.clone(), claims))),
+                    Err(error) => {
+                        tracing::warn!(%error, "pictures cannot be claimed; trying again");
+                        break;
+                    }
+                }
+            }
+            if next_round <= Instant::now() {
+                next_round += ROUND;
+                if let Err(error) = remove_old(&app).await {
+                    tracing::warn!(%error, "old pictures could not be removed; trying again later");
+                }
+            }
+        } else if texts.is_empty() {
+            return;
+        }
+        tokio::select! {
+            () = app.pictures.notified() => {}
+            Some(_) = texts.join_next() => {}
+            () = app.draining.cancelled(), if !app.draining.is_cancelled() => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// Fetches what is due now, and returns of how many texts the pictures were.
+///
+/// # Errors
+/// When nothing can be claimed.
+pub async fn step(app: &App, sources: &Sources) -> sqlx::Result<usize> {
+    let mut count = 0;
+    loop {
+        let claims = claim(app).await?;
+        if claims.is_empty() {
+            return Ok(count);
+        }
+        work(app.clone(), sources.clone(), claims).await;
+        count += 1;
+    }
+}
+
+/// Lets go what waits for nothing, and claims the pictures of one text.
+async fn claim(app: &App) -> sqlx::Result<Vec<Claim>> {
+    if store::is_idle(&mut *app.db.acquire().await?).await? {
+        return Ok(Vec::new());
+    }
+    let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
+    let released = release_settled(&mut tx, app, now).await?;
+    let claims = store::claim(&mut tx, LEASE, now).await?;
+    tx.commit().await?;
+    if released {
+        app.wake.notify_one();
+    }
+    Ok(claims)
+}
+
+/// Fetches, paints and stores the pictures of one text, and notes what became of them.
+async fn work(app: App, sources: Sources, claims: Vec<Claim>) {
+    let made = tokio::time::timeout(PATIENCE, make(&app, &sources, &claims));
+    let outcomes = made.await.unwrap_or_else(|_| Err("it takes too long".to_owned()));
+    if let Err(error) = &outcomes {
+        let id = claims.first().map(|claim| claim.id.to_string());
+        tracing::warn!(id, %error, "a picture could not be passed on; trying again");
+    }
+    // When it cannot be noted, the lease ends, and all is done again.
+    if let Err(error) = settle(&app, &claims, outcomes).await {
+        tracing::warn!(%error, "cannot note what became of pictures; they are fetched again");
+    }
+}
+
+/// What becomes of each picture; an error when one of them may be tried again.
+async fn make(app: &App, sources: &Sources, claims: &[Claim]) -> Result<Vec<Outcome>, String> {
+    let mut outcomes = Vec::new();
+    let mut room = ROOM;
+    let mut left = claims.len().min(usize::from(PICTURES.unsigned_abs()));
+    for claim in claims {
+        // What one does not use is left for those behind it.
+        let share = room / left.max(1);
+        left = left.saturating_sub(1);
+        let outcome = make_one(app, sources, claim, share).await?;
+        if let Outcome::Ready { bytes, .. } = &outcome {
+            room -= bytes;
+        }
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
+
+async fn make_one(
+    app: &App,
+    sources: &Sources,
+    claim: &Claim,
+    room: usize,
+) -> Result<Outcome, String> {
+    if claim.place > PICTURES {
+        return Ok(Outcome::Refused(Refusal::TooMany));
+    }
+    let file = match sources.fetch(&claim.url).await {
+        Ok(file) => file,
+        Err(NotFetched::Refused(why)) => return Ok(Outcome::Refused(why)),
+        Err(NotFetched::Later(why)) => return Err(why),
+    };
+    let easel = sources.easels.acquire().await.map_err(|error| error.to_string())?;
+    let painted = tokio::task::spawn_blocking(move || picture::prepare(&file, room)).await;
+    drop(easel);
+    // Whoever falls over it would fall over it again.
+    let picture = match painted.unwrap_or(Err(Refusal::Broken)) {
+        Ok(picture) => picture,
+        Err(why) => return Ok(Outcome::Refused(why)),
+    };
+    let (mime, bytes) = (picture.mime, picture.bytes.len());
+    let sha256 = Sha256::digest(&picture.bytes).into();
+    let stored = app.settings.media.storage.put(&claim.key, picture.bytes).await;
+    stored.map_err(|error| error.to_string())?;
+    Ok(Outcome::Ready { mime, bytes, sha256 })
+}
+
+/// Notes what became of the pictures of a text, and lets it go; or puts them back.
+async fn settle(
+    app: &App,
+    claims: &[Claim],
+    outcomes: Result<Vec<Outcome>, String>,
+) -> sqlx::Result<()> {
+    let attempt = claims.first().map_or(0, |claim| claim.attempt);
+    let outcomes = match outcomes {
+        Err(_) if attempt >= TRIES => {
+            Ok(claims.iter().map(|_| Outcome::Refused(Refusal::GaveUp)).collect())
+        }
+        other => other,
+    };
+    let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
+    let mut released = false;
+    match &outcomes {
+        Ok(outcomes) => {
+            for (claim, outcome) in claims.iter().zip(outcomes) {
+                store::settle(&mut tx, claim, outcome).await?;
+            }
+            released = release_settled(&mut tx, app, now).await?;
+        }
+        Err(_) => store::postpone(&mut tx, claims, backoff(attempt, rand::random()), now).await?,
+    }
+    tx.commit().await?;
+    if released {
+        app.wake.notify_one();
+    }
+    count(outcomes.as_deref().unwrap_or_default());
+    Ok(())
+}
+
+fn count(outcomes: &[Outcome]) {
+    for outcome in outcomes {
+        let what = match outcome {
+            Outcome::Ready { bytes, .. } => {
+                metrics::counter!("maskline_media_bytes_total").increment(*bytes as u64);
+                "ready"
+            }
+            Outcome::Refused(why) => why.as_str(),
+        };
+        metrics::counter!("maskline_media_total", "outcome" => what).increment(1);
+    }
+}
+
+/// How long to wait before the next try: twice as long each time, between half and all of it by
+/// chance. `chance` is 0 to 1.
+fn backoff(attempt: i16, chance: f64) -> SignedDuration {
+    let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(8);
+    (FIRST_WAIT * 2_i32.pow(doublings)).mul_f64(f64::midpoint(1.0, chance))
+}
+
+/// Removes what is older than the settings say, from the storage first. Returns how many.
+///
+/// # Errors
+/// The database's. What the storage does not let go is tried again.
+pub async fn remove_old(app: &App) -> sqlx::Result<usize> {
+    let mut conn = app.db.acquire().await?;
+    let now = database::time(&mut conn, &app.clock).await?;
+    store::forget_unwanted(&mut conn).await?;
+    let before = now.saturating_sub(app.settings.media.keep).unwrap_or(Timestamp::MIN);
+    let mut count = 0;
+    loop {
+        let old = store::old(&mut conn, before, BATCH).await?;
+        for (picture, key) in &old {
+            if let Err(error) = app.settings.media.storage.remove(key).await {
+                tracing::warn!(%error, "an old picture could not be removed; trying again later");
+                return Ok(count);
+            }
+            store::forget(&mut conn, *picture).await?;
+            count += 1;
+        }
+        if old.len() < usize::try_from(BATCH).unwrap_or_default() {
+            return Ok(count);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The private listener: whether the process lives, whether it may be given work, what it counts.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+
+use super::Role;
+use crate::{app::App, database, http::Problem, outbox::backlog, tasks, telemetry};
+
+/// How long the database may take for a look that nothing depends on.
+const GLANCE: Duration = Duration::from_secs(2);
+
+/// The private listener's routes, of a process that has these roles.
+pub(super) fn routes(app: App, roles: &[Role]) -> Router {
+    let roles: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    let roles = Arc::<str>::from(roles.join(" "));
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(move |State(app)| ready(app, roles.clone())))
+        .route("/metrics", get(metrics))
+        .with_state(app)
+}
+
+/// Ready while the database answers, its schema fits, and nothing is being shut down; for what, it
+/// says too.
+async fn ready(app: App, roles: Arc<str>) -> Result<String, Problem> {
+    let not_ready = |why: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why);
+    if app.draining.is_cancelled() {
+        return Err(not_ready("draining"));
+    }
+    let pending = tokio::time::timeout(GLANCE, database::pending_migrations(&app.db)).await;
+    match pending {
+        Ok(Ok(0)) => Ok(format!("ready: {roles}\n")),
+        Ok(Ok(_)) => Err(not_ready("migrations are not applied: run `maskline migrate`")),
+        Ok(Err(_)) | Err(_) => Err(not_ready("the database cannot be reached")),
+    }
+}
+
+async fn metrics(State(app): State<App>) -> String {
+    let now = app.clock.now();
+    let (open, idle) = (app.db.size(), u32::try_from(app.db.num_idle()).unwrap_or(u32::MAX));
+    for (state, count) in [("in_use", open.saturating_sub(idle)), ("idle", idle)] {
+        metrics::gauge!("maskline_database_connections", "state" => state).set(count);
+    }
+    let look = async {
+        let mut conn = app.db.acquire().await?;
+        let backlog = backlog::states(&mut conn).await?;
+        let lanes = backlog::waiting_lanes(&mut conn).await?;
+        tasks::open(&mut conn).await.map(|tasks| (backlog, lanes, tasks))
+    };
+    let seen = tokio::time::timeout(GLANCE, look).await;
+    metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(seen, Ok(Ok(_))))));
+    if let Ok(Ok((backlog, lanes, tasks))) = seen {
+        metrics::gauge!("maskline_lanes_waiting").set(figure(lanes));
+        for state in ["queued", "sending", "unknown"] {
+            let found = backlog.iter().find(|(name, ..)| name == state);
+            let age =
+                found.and_then(|(.., oldest)| *oldest).map(|oldest| now.duration_since(oldest));
+            let age = age.map_or(0.0, |age| age.as_secs_f64());
+            metrics::gauge!("maskline_outbox_texts", "state" => state)
+                .set(figure(found.map_or(0, |(_, count, _)| *count)));
+            metrics::gauge!("maskline_outbox_oldest_seconds", "state" => state).set(age);
+        }
+        for kind in tasks::Kind::ALL.map(tasks::Kind::as_str) {
+            let open = tasks.iter().find(|(name, ..)| name == kind).map_or(0, |(_, open, _)| *open);
+            metrics::gauge!("maskline_tasks_open", "kind" => kind).set(figure(open));
+        }
+        let overdue = tasks.iter().map(|(.., overdue)| overdue).sum();
+        metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
+    }
+    telemetry::metrics().render()
+}
+
+/// A count as a gauge wants it.
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+fn figure(count: i64) -> f64 {
+    count as f64
+}

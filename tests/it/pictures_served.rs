@@ -1,0 +1,116 @@
+//! Pictures in the running service, served to the carrier for a day, and removed when they are old.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use maskline::{
+    carrier::simulator::{PhoneText, Way},
+    config::Settings,
+    database,
+    media::worker,
+    serve::Service,
+};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::{
+    pictures::{header, last, png},
+    support::{Phone, SECRET, TestApp, Wishes, code_in},
+};
+
+/// Waits until a phone shows so many texts that came in, and gives the last.
+async fn arrived(test: &TestApp, phone: &Phone<'_>, count: usize) -> PhoneText {
+    let mut events = test.simulator.subscribe();
+    let shown = async {
+        loop {
+            let texts = test.simulator.phone(&phone.number).into_iter();
+            let inbox: Vec<_> = texts.filter(|text| text.direction == Way::In).collect();
+            if inbox.len() >= count {
+                return inbox.into_iter().next_back().unwrap();
+            }
+            events.recv().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), shown).await.expect("the text arrives")
+}
+
+#[tokio::test]
+async fn the_running_service_relays_a_picture_by_itself() {
+    let test = TestApp::start().await;
+    let (public, private) =
+        (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await);
+    let (public, private) = (public.unwrap(), private.unwrap());
+    let url = format!("http://{}", public.local_addr().unwrap());
+    let settings =
+        Settings { public_url: url.parse().unwrap(), ..Settings::clone(&test.app.settings) };
+    let db = database::connect(&settings.database_url).await.unwrap();
+    let service = Service::start(db, settings, Some(public), private, &[]).await.unwrap();
+    let callback = format!("{url}/api/message/{SECRET}");
+    let put = test
+        .http
+        .put(format!("{}/v2.2/messages/sms_callback", test.simulator.url()))
+        .basic_auth("simulated", Some("simulated"))
+        .json(&json!({"data": {"attributes": {"callback_url": callback}}}));
+    assert_eq!(put.send().await.unwrap().status(), 204);
+
+    let (ann, ben) = (test.ann(), test.ben());
+    ann.texts("START").await;
+    let code = code_in(&arrived(&test, &ann, 1).await.body).unwrap();
+    ben.texts(&format!("JOIN {code}")).await;
+    arrived(&test, &ben, 1).await;
+    ann.sends(None, &[test.hosts(png(3, 3))]).await;
+    let text = arrived(&test, &ben, 2).await;
+    let picture = test.http.get(&text.media_urls[0]).send().await.unwrap();
+    assert_eq!((picture.status().as_u16(), header(&picture, "content-type")), (200, "image/png"));
+    let scraped = test.http.get(format!("http://{}/metrics", service.private)).send().await;
+    let metrics = scraped.unwrap().text().await.unwrap();
+    for name in ["maskline_media_total{outcome=\"ready\"}", "maskline_media_bytes_total "] {
+        assert!(metrics.contains(name), "{name}");
+    }
+    assert!(service.drain().await);
+}
+
+#[tokio::test]
+async fn a_picture_is_served_for_a_day_to_whoever_has_its_url() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    ann.sends(None, &[test.hosts(png(3, 3))]).await;
+    test.deliver().await;
+    let url = last(&ben, &test).media_urls[0].clone();
+    let status = async |url: String| test.http.get(url).send().await.unwrap().status().as_u16();
+
+    let head = test.http.head(&url).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), header(&head, "content-type")), (200, "image/png"));
+    assert_eq!(head.bytes().await.unwrap().len(), 0);
+    let token = url.rsplit('/').next().unwrap();
+    assert_eq!(token.len(), 64);
+    let key = std::fs::read_dir(&test.folder).unwrap().next().unwrap().unwrap().file_name();
+    let wrong = ["", "x", &"0".repeat(64), &token[1..], key.to_str().unwrap(), "..%2f", "%00"];
+    for wrong in wrong {
+        assert_eq!(status(test.url(&format!("/media/{wrong}"))).await, 404, "{wrong}");
+    }
+    assert_eq!(status(test.url("/media")).await, 404);
+    assert_eq!(test.http.post(&url).send().await.unwrap().status(), 405);
+
+    test.advance(SignedDuration::from_hours(24) - SignedDuration::from_secs(1));
+    assert_eq!(status(url.clone()).await, 200);
+    test.advance(SignedDuration::from_secs(1));
+    assert_eq!(status(url).await, 404);
+}
+
+#[tokio::test]
+async fn old_pictures_are_removed() {
+    let settings = &[("MASKLINE_MEDIA_DAYS", "2")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    let (ann, _ben) = test.conversation().await;
+    let files = || std::fs::read_dir(&test.folder).unwrap().count();
+    ann.sends(None, &[test.hosts(png(3, 3))]).await;
+    test.deliver().await;
+    test.advance(SignedDuration::from_hours(36));
+    ann.sends(None, &[test.hosts(png(3, 3))]).await;
+    test.deliver().await;
+    assert_eq!((worker::remove_old(&test.app).await.unwrap(), files()), (0, 2));
+    test.advance(SignedDuration::from_hours(12) + SignedDuration::from_secs(1));
+    assert_eq!((worker::remove_old(&test.app).await.unwrap(), files()), (1, 1));
+    assert_eq!(test.value::<i64>("select count(*) from media").await, 1);
+}

@@ -1,0 +1,81 @@
+//! What is done for every text reads by an index, however many rows there are.
+
+use maskline::{
+    carrier::wire::InboundText,
+    dispatch::{self, Parsed},
+};
+
+use sqlx::{Connection, PgConnection};
+
+use crate::support::{NUMBER, TestApp, number};
+
+/// Many conversations of other people, with a trail, silences and answers of theirs.
+const FILL: &str = "
+    insert into masked_number (id, number, added_at)
+    select gen_random_uuid(), '+1503' || lpad(n::text, 7, '0'), now() from generate_series(1, 3000) n;
+    create temporary table pair as
+    select n, gen_random_uuid() as id, gen_random_uuid() as one, gen_random_uuid() as two,
+        (select id from masked_number order by number offset n % 3000 limit 1) as number
+    from generate_series(1, 3000) n;
+    insert into person (id, number, first_seen_at)
+    select one, '+1312' || lpad(n::text, 7, '0'), now() from pair
+    union all select two, '+1415' || lpad((5000000 + n)::text, 7, '0'), now() from pair;
+    insert into conversation (id, code, code_expires_at, state, opened_at, last_talk_at)
+    select id, (select string_agg(substr('234679ACDEFGHJKM', 1 + (n >> (4 * place) & 15)::integer, 1), '')
+                from generate_series(0, 5) place) || '79', now(), 'active', now(), now()
+    from pair;
+    insert into participant (conversation_id, seat, person_id, masked_number_id, joined_at)
+    select id, 1, one, number, now() from pair union all select id, 2, two, number, now() from pair;
+    insert into suppression select one, 'opt_out', now() from pair;
+    insert into carrier_block select one, number, now() from pair;
+    insert into answer_given select one, 'help', now() from pair;
+    insert into move_code
+    select two, 'A' || (select string_agg(substr('234679ACDEFGHJKM', 1 + (n >> (4 * place) & 15)::integer, 1), '')
+                from generate_series(0, 4) place) || '79', now() + interval '1 day' from pair;
+    insert into carrier_message (carrier_id, direction, noted_at)
+    select 'old-' || n, 'inbound', now() from pair;
+    drop table pair;
+    analyze";
+
+#[tokio::test]
+async fn words_that_are_passed_on_cost_no_table_a_scan() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    test.deliver().await;
+    test.run(FILL).await;
+
+    let text = |id: &str, from, body: &str| {
+        Parsed::from(InboundText {
+            carrier_id: id.to_owned(),
+            from: Some(from),
+            to: Some(number(NUMBER)),
+            body: body.to_owned(),
+            media: Vec::new(),
+            sent_at: None,
+        })
+    };
+    let shared = vec![
+        text("shared 1", ann.number.clone(), "both at once"),
+        text("shared 2", ben.number.clone(), "both at once, too"),
+    ];
+    let mut slices: Vec<Vec<Parsed>> = vec![shared];
+    // PostgreSQL plans a statement anew five times, and then once for all values.
+    slices.extend((0..8).map(|n| vec![text(&format!("alone {n}"), ann.number.clone(), "alone")]));
+    // One that has seen no table while it was small.
+    let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    for slice in slices {
+        let mut tx = conn.begin().await.unwrap();
+        let new = dispatch::handle(&test.app, &mut tx, &slice).await.unwrap();
+        assert_eq!(new, slice.len());
+        let scanned: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_stat_xact_user_tables where seq_scan > 0 order by 1",
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
+        assert_eq!(scanned, Vec::<String>::new());
+        tx.commit().await.unwrap();
+    }
+    conn.close().await.unwrap();
+    test.deliver().await;
+}

@@ -1,0 +1,99 @@
+//! Connections are ended at random, and there are none left: no one touches Maskline, and it goes on.
+
+use std::time::Duration;
+
+use maskline::{
+    database,
+    demo::postgres::{Options, PrivatePostgres},
+};
+use sqlx::{Connection, PgConnection};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    browser::say,
+    replicas::{Doors, FAST, connect, talk},
+    sending::soon,
+    service::Site,
+    support::Database,
+};
+
+#[tokio::test]
+async fn backends_that_are_ended_at_random_cost_no_text() {
+    const TEXTS: usize = 100;
+    let site = Site::new().await;
+    let served = site.serve_with("serve", &FAST).await;
+    let doors = Doors::default();
+    doors.open(&served);
+    connect(&site).await;
+    let end_one = async || {
+        let pids = site.column(
+            "select pg_terminate_backend(pid)::text from pg_stat_activity
+             where datname = current_database() and application_name = 'maskline'
+             order by random() limit 1",
+        );
+        pids.await.len()
+    };
+    let mut ended = 0;
+    for n in 0..TEXTS {
+        let (id, body) = (format!("id {n}"), format!("text {n}"));
+        ended += tokio::join!(doors.deliver(&id, &body), end_one()).1;
+    }
+    assert!(ended > 10, "{ended} were ended");
+    let expected: Vec<String> = (0..TEXTS).map(|n| format!("text {n}")).collect();
+    assert_eq!(soon("all arrive", talk(&site, TEXTS)).await, expected);
+    site.until("select state from outbox", &[]).await;
+    say(&format!("{TEXTS} texts in order, each once, while {ended} backends were ended"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_without_a_free_slot_is_used_again_once_there_is_one() {
+    let options = Options { data_dir: None, durable: false, max_connections: 12 };
+    let server = PrivatePostgres::start(options).await.unwrap();
+    let url = server.url("postgres");
+    let db = database::connect(&url.clone().into()).await.unwrap();
+    let mut first = PgConnection::connect(&url).await.unwrap();
+    sqlx::query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'maskline'",
+    )
+    .execute(&mut first)
+    .await
+    .unwrap();
+    let mut others = vec![first];
+    let full = loop {
+        match PgConnection::connect(&url).await {
+            Ok(conn) => others.push(conn),
+            Err(error) => break error,
+        }
+    };
+    assert!(full.to_string().contains("too many clients"), "{full}");
+    let ask = async || {
+        let asked = sqlx::query_scalar::<_, i32>("select 1").fetch_one(&db);
+        timeout(Duration::from_secs(5), asked).await.expect("nobody waits for ever")
+    };
+    while ask().await.is_ok() {}
+
+    drop(others);
+    let free = Instant::now();
+    while ask().await.is_err() {}
+    assert!(free.elapsed() < Duration::from_secs(10), "{:?}", free.elapsed());
+    db.close().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_takes_no_writes_any_more_is_thrown_away() {
+    let site = Database::migrated().await;
+    let db = database::connect(&site.url.clone().into()).await.unwrap();
+    let pid = "select pg_backend_pid()";
+    let mut conn = db.acquire().await.unwrap();
+    let before: i32 = sqlx::query_scalar(pid).fetch_one(&mut *conn).await.unwrap();
+    sqlx::query("set default_transaction_read_only = on").execute(&mut *conn).await.unwrap();
+    let refused = sqlx::query("delete from outbox").execute(&mut *conn).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("25006"));
+    drop(conn);
+    let after: i32 = sqlx::query_scalar(pid).fetch_one(&db).await.unwrap();
+    assert_ne!(before, after);
+    sqlx::query("delete from outbox").execute(&db).await.unwrap();
+    db.close().await;
+}

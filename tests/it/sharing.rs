@@ -1,0 +1,245 @@
+//! Texts that wait share a commit, and nothing but the commit.
+
+use futures_util::future::join_all;
+use jiff::SignedDuration;
+use maskline::{carrier::wire::InboundText, inbound::Intake};
+use sqlx::{AssertSqlSafe, Postgres, Transaction};
+
+use crate::support::{NUMBER, Phone, TestApp, Wishes, number};
+
+/// Two people in a conversation, for each of these.
+async fn pairs(test: &TestApp, count: usize) -> Vec<[Phone<'_>; 2]> {
+    let mut pairs = Vec::new();
+    for n in 0..count {
+        let phone = |role| test.phone(&format!("+1206555{role}{n:03}"));
+        let (one, two) = (phone(1), phone(2));
+        let code = one.starts().await;
+        two.texts(&format!("JOIN {code}")).await;
+        pairs.push([one, two]);
+    }
+    test.deliver().await;
+    pairs
+}
+
+fn text(id: &str, from: &Phone<'_>, body: &str) -> InboundText {
+    InboundText {
+        carrier_id: id.to_owned(),
+        from: Some(from.number.clone()),
+        to: Some(number(NUMBER)),
+        body: body.to_owned(),
+        media: Vec::new(),
+        sent_at: None,
+    }
+}
+
+/// Holds the lock on a person, so that whoever is served waits and the rest gather behind.
+async fn hold(test: &TestApp, who: &Phone<'_>) -> Transaction<'static, Postgres> {
+    let mut held = test.db.begin().await.unwrap();
+    let sql =
+        format!("select from person where number = '{}' for no key update", who.number.as_str());
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *held).await.unwrap();
+    held
+}
+
+/// Waits until so many sessions wait for a lock.
+async fn somebody_waits(test: &TestApp) {
+    let waiting = "select exists (select from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock')";
+    while !test.value::<bool>(waiting).await {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Sends these texts while one by `first` is being served, and returns how each was answered.
+async fn behind(test: &TestApp, first: &Phone<'_>, texts: Vec<InboundText>) -> Vec<bool> {
+    let intake = Intake::new(test.app.clone());
+    let held = hold(test, first).await;
+    let ahead = intake.receive(text("ahead", first, "I am being served"));
+    let rest = async {
+        somebody_waits(test).await;
+        let gathering = join_all(texts.into_iter().map(|text| intake.receive(text)));
+        let release = async { held.commit().await.unwrap() };
+        tokio::join!(gathering, release).0
+    };
+    let (ahead, rest) = tokio::join!(ahead, rest);
+    ahead.unwrap();
+    rest.iter().map(Result::is_ok).collect()
+}
+
+const COMMITS: &str =
+    "select count(distinct xmin::text) from carrier_message where carrier_id like 'shared %'";
+
+#[tokio::test]
+async fn texts_that_wait_share_one_commit_and_each_is_relayed() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 7).await;
+    let texts = pairs[1..].iter().enumerate().flat_map(|(n, [one, two])| {
+        [
+            text(&format!("shared {n} 1"), one, &format!("from one {n}")),
+            text(&format!("shared {n} 2"), two, &format!("from two {n}")),
+        ]
+    });
+    let answered = behind(&test, &pairs[0][0], texts.collect()).await;
+    assert_eq!(answered, [true; 12]);
+    assert_eq!(test.value::<i64>(COMMITS).await, 1);
+    test.deliver().await;
+    for (n, [one, two]) in pairs[1..].iter().enumerate() {
+        assert_eq!((one.last(), two.last()), (format!("from two {n}"), format!("from one {n}")));
+    }
+}
+
+#[tokio::test]
+async fn one_that_cannot_be_written_fails_alone() {
+    let mut test = TestApp::start().await;
+    test.leave_promises();
+    let pairs = pairs(&test, 4).await;
+    test.run(
+        "create function refuse() returns trigger language plpgsql as
+             $$ begin raise exception 'not this one'; end $$;
+         create trigger refuse before insert on outbox for each row
+             when (new.body = 'bad') execute function refuse()",
+    )
+    .await;
+    let texts = [("shared 1", 1, "good"), ("shared 2", 2, "bad"), ("shared 3", 3, "good too")];
+    let texts = texts.map(|(id, pair, body)| text(id, &pairs[pair][0], body));
+    assert_eq!(behind(&test, &pairs[0][0], texts.into()).await, [true, false, true]);
+    let kept = "select carrier_id from carrier_message where carrier_id like 'shared %' order by 1";
+    assert_eq!(test.column(kept).await, ["shared 1", "shared 3"]);
+}
+
+#[tokio::test]
+async fn the_texts_of_one_phone_stay_in_their_order() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 2).await;
+    let [one, two] = &pairs[1];
+    let before = two.inbox().len();
+    let bodies: Vec<String> = (0..12).map(|n| format!("number {n}")).collect();
+    // A command among them is no way round the line.
+    let mut texts: Vec<_> =
+        bodies.iter().enumerate().map(|(n, body)| text(&format!("t{n}"), one, body)).collect();
+    texts.insert(6, text("help", one, "HELP"));
+    let answered = behind(&test, &pairs[0][0], texts).await;
+    assert_eq!(answered, [true; 13]);
+    test.deliver().await;
+    assert_eq!(two.inbox()[before..], bodies);
+    let order = "select coalesce(rule, '') from audit_record
+                 where kind = 'received' and carrier_id in ('t5', 'help', 't6') order by at, id";
+    assert_eq!(test.column(order).await, ["talk", "help", "talk"]);
+}
+
+#[tokio::test]
+async fn what_an_earlier_text_of_the_same_commit_ended_is_over_for_the_next() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 2).await;
+    let [one, two] = &pairs[1];
+    let (ones, twos) = (one.inbox().len(), two.inbox().len());
+    test.run("update conversation set warned_at = last_talk_at").await;
+    test.advance(SignedDuration::from_hours(24 * 31));
+    let texts = vec![text("shared 1", one, "hello?"), text("shared 2", two, "hello?")];
+    assert_eq!(behind(&test, &pairs[0][0], texts).await, [true, true]);
+    assert_eq!(test.value::<i64>(COMMITS).await, 1);
+    let ended = "select carrier_id from audit_record where kind = 'ended'
+                 and carrier_id like 'shared %'";
+    assert_eq!(test.column(ended).await, ["shared 1"], "once");
+    test.deliver().await;
+    assert_eq!(one.inbox().len() - ones, 1, "{:?}", one.inbox());
+    assert_eq!(two.inbox().len() - twos, 2, "told of the end, and then that it is over");
+}
+
+#[tokio::test]
+async fn one_id_twice_in_one_commit_is_one_text() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 3).await;
+    let texts = [&pairs[1], &pairs[2]].map(|[one, _]| text("shared", one, "the same id"));
+    assert_eq!(behind(&test, &pairs[0][0], texts.into()).await, [true, true]);
+    let relayed =
+        "select count(*) from audit_record where kind = 'relayed' and carrier_id = 'shared'";
+    assert_eq!(test.value::<i64>(relayed).await, 1);
+    test.deliver().await;
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_lock_holds_up_nobody_who_shares_with_them() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 3).await;
+    let intake = Intake::new(test.app.clone());
+    let (first, second) = (hold(&test, &pairs[0][0]).await, hold(&test, &pairs[1][0]).await);
+    let ahead = intake.receive(text("ahead", &pairs[0][0], "served"));
+    let stuck = intake.receive(text("shared 1", &pairs[1][0], "my lock is held"));
+    let free = intake.receive(text("shared 2", &pairs[2][0], "mine is not"));
+    let story = async {
+        somebody_waits(&test).await;
+        first.commit().await.unwrap();
+        free.await.unwrap();
+        let kept = "select count(*) from carrier_message where carrier_id = 'shared 1'";
+        assert_eq!(test.value::<i64>(kept).await, 0, "still waiting");
+        second.commit().await.unwrap();
+    };
+    let (ahead, stuck, ()) = tokio::join!(ahead, stuck, story);
+    ahead.unwrap();
+    stuck.unwrap();
+    test.deliver().await;
+    assert_eq!(
+        (pairs[1][1].last(), pairs[2][1].last()),
+        ("my lock is held".into(), "mine is not".into())
+    );
+}
+
+#[tokio::test]
+async fn with_one_text_a_commit_none_waits_for_another() {
+    let test = TestApp::wishing(Wishes {
+        settings: &[("MASKLINE_TEXTS_PER_COMMIT", "1")],
+        ..Wishes::default()
+    })
+    .await;
+    let pairs = pairs(&test, 2).await;
+    let intake = Intake::new(test.app.clone());
+    let held = hold(&test, &pairs[0][0]).await;
+    let ahead = intake.receive(text("ahead", &pairs[0][0], "my lock is held"));
+    let free = async {
+        somebody_waits(&test).await;
+        intake.receive(text("free", &pairs[1][0], "mine is not")).await.unwrap();
+        held.commit().await.unwrap();
+    };
+    tokio::join!(ahead, free).0.unwrap();
+    test.deliver().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_dies_under_a_shared_commit_costs_no_text() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 4).await;
+    let intake = Intake::new(test.app.clone());
+    for round in 0..5 {
+        let texts = pairs
+            .iter()
+            .enumerate()
+            .map(|(n, [one, _])| text(&format!("{round} {n}"), one, &format!("round {round}")));
+        let all = join_all(texts.map(|text| intake.receive(text)));
+        let kill = async {
+            for _ in 0..round * 20 {
+                tokio::task::yield_now().await;
+            }
+            test.run(
+                "select pg_terminate_backend(pid) from pg_stat_activity
+                 where datname = current_database() and pid <> pg_backend_pid()
+                     and application_name = 'maskline'",
+            )
+            .await;
+        };
+        let (answered, ()) = tokio::join!(all, kill);
+        for ([one, _], answer) in pairs.iter().zip(answered) {
+            if answer.is_err() {
+                let n = pairs.iter().position(|[other, _]| other.number == one.number).unwrap();
+                let again = text(&format!("{round} {n}"), one, &format!("round {round}"));
+                intake.receive(again).await.unwrap();
+            }
+        }
+    }
+    test.deliver().await;
+    for [_, two] in &pairs {
+        let heard = two.inbox();
+        let rounds: Vec<String> = (0..5).map(|round| format!("round {round}")).collect();
+        assert!(heard.ends_with(&rounds), "{heard:?}");
+    }
+}

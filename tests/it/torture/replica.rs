@@ -1,0 +1,64 @@
+//! One process of the service, to be killed, stopped and started again.
+
+use std::{net::SocketAddr, process::Stdio};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+use crate::sending::soon;
+
+/// The program, with nothing of our environment but the way to other programs.
+pub fn program(args: &[&str], env: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
+    command.env_clear().env("PATH", env!("PATH")).envs(env.iter().cloned());
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// Sends a signal to a process.
+pub fn signal(signal: &str, process: u32) {
+    let sent = std::process::Command::new("kill").args([signal, &process.to_string()]).status();
+    assert!(sent.unwrap().success(), "{signal} to {process}");
+}
+
+/// A running `maskline serve`.
+pub struct Replica {
+    child: Child,
+    pub public: SocketAddr,
+}
+
+impl Replica {
+    /// Starts it and waits until it listens.
+    pub async fn start(env: &[(String, String)]) -> Self {
+        let mut child = program(&["serve"], env).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let listening = async {
+            let mut log = Vec::new();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let said: Value = serde_json::from_str(&line).unwrap_or_default();
+                if said["message"] == "maskline serves" {
+                    return said["public"].as_str().unwrap().parse().unwrap();
+                }
+                log.push(line);
+            }
+            panic!("the service ended: {log:#?}");
+        };
+        let public = soon("the service starts", listening).await;
+        // Whoever does not read its log would stop it once the pipe is full.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self { child, public }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        signal(name, self.child.id().unwrap());
+    }
+}
