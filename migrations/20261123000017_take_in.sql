@@ -1,3 +1,21 @@
+-- The conversation in which a person last met somebody on a masked number, and whom; both numbers
+-- as texts have them.
+create function last_met(
+    whose text,
+    on_number text,
+    out conversation_id uuid,
+    out person_id uuid
+) returns setof record language sql stable as $$
+    select p.conversation_id, other.person_id
+    from person me
+    join participant p on p.person_id = me.id
+    join masked_number m on m.id = p.masked_number_id
+    join participant other on other.conversation_id = p.conversation_id and other.seat <> p.seat
+    where me.number = whose and m.number = on_number and p.left_at is not null
+    order by p.joined_at desc, p.conversation_id desc
+    limit 1
+$$;
+
 -- Takes in texts that share a transaction: notes the carrier's ids, locks who sent them and the
 -- conversations that they may concern, and loads what their decisions need. One call, so that it
 -- costs one round trip; a function, so that each of its statements sees what was committed while an
@@ -77,18 +95,9 @@ begin
     );
     if true = any(with_other) then
         people := people || array(
-            select other.person_id
+            select last.person_id
             from unnest(senders, receivers, with_other) as given (sender, receiver, with_other)
-            join person me on me.number = given.sender
-            join masked_number m on m.number = given.receiver
-            cross join lateral (
-                select o.person_id
-                from participant p
-                join participant o on o.conversation_id = p.conversation_id and o.seat <> p.seat
-                where p.person_id = me.id and p.masked_number_id = m.id and p.left_at is not null
-                order by p.joined_at desc, p.conversation_id desc
-                limit 1
-            ) other
+            cross join lateral last_met(given.sender, given.receiver) last
             where given.with_other
         );
     end if;
@@ -100,16 +109,7 @@ begin
         where c.state = 'ended' and c.id = any(array(
             select last.conversation_id
             from unnest(senders, receivers, looks_back) as given (sender, receiver, looks_back)
-            join person me on me.number = given.sender
-            join masked_number m on m.number = given.receiver
-            cross join lateral (
-                select p.conversation_id
-                from participant p
-                join participant o on o.conversation_id = p.conversation_id and o.seat <> p.seat
-                where p.person_id = me.id and p.masked_number_id = m.id and p.left_at is not null
-                order by p.joined_at desc, p.conversation_id desc
-                limit 1
-            ) last
+            cross join lateral last_met(given.sender, given.receiver) last
             where given.looks_back
         ))
         order by c.id

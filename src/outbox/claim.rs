@@ -94,10 +94,10 @@ pub(super) async fn due(
                select a.id
                from outbox a
                where a.recipient_id = o.recipient_id and a.lane = o.lane and a.seq < o.seq
-                   and a.passed_at is null
+                   and a.passed_at is null and not a.urgent
                order by a.seq
                limit 1
-           ) ahead on o.passed_at is null
+           ) ahead on o.passed_at is null and not o.urgent
            left join suppression s on s.person_id = o.recipient_id
            left join carrier_block b
                on b.person_id = o.recipient_id and b.masked_number_id = o.masked_number_id

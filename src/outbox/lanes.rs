@@ -2,7 +2,8 @@
 //!
 //! A text blocks those behind it from its promise until it is settled or passed. One that is found
 //! behind another is put to sleep, so that a long lane is not read again and again; whoever takes a
-//! text out of its lane wakes the next one, whose turn begins behind those of all other lanes.
+//! text out of its lane wakes the next one, whose turn begins behind those of all other lanes. Urgent
+//! answers stand beside their lanes: who asks for help, or for silence, waits for nobody.
 
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
@@ -57,7 +58,7 @@ pub(super) async fn wake(
              select n.id
              from outbox n
              where n.recipient_id = open.recipient_id and n.lane = open.lane
-                 and n.passed_at is null
+                 and n.passed_at is null and not n.urgent
              order by n.seq
              limit 1
          ) next
@@ -118,7 +119,7 @@ pub(super) async fn wake_forgotten(conn: &mut PgConnection, now: Timestamp) -> s
              and not exists (
                  select from outbox ahead
                  where ahead.recipient_id = o.recipient_id and ahead.lane = o.lane
-                     and ahead.seq < o.seq and ahead.passed_at is null
+                     and ahead.seq < o.seq and ahead.passed_at is null and not ahead.urgent
              )",
         now.to_sqlx() as _,
     )

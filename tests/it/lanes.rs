@@ -78,6 +78,24 @@ async fn answers_to_help_and_stop_go_before_all_that_waits() {
 }
 
 #[tokio::test]
+async fn who_asks_for_help_does_not_wait_for_what_is_unknown() {
+    let mut test = TestApp::start().await;
+    test.leave_promises();
+    let (ann, ben) = test.conversation().await;
+    test.faults(Faults { drop: 1.0, lose_receipt: 1.0, ..Faults::default() });
+    ann.texts("was it heard?").await;
+    test.deliver().await;
+    test.faults(Faults::default());
+    ann.texts("this waits").await;
+    ben.texts("HELP").await;
+    test.deliver().await;
+    assert!(ben.last().contains("STOP ends all texts"), "{}", ben.last());
+    test.advance(SignedDuration::from_mins(5));
+    test.deliver().await;
+    assert_eq!(ben.last(), "this waits");
+}
+
+#[tokio::test]
 async fn texts_with_pictures_have_a_limit_of_their_own() {
     let test = limited("3", "1").await;
     for n in 10..18 {

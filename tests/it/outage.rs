@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use maskline::outbox::worker;
 use serde_json::Value;
 
 use crate::support::{Cable, NUMBER, Phone, TestApp, Wishes, cable, flat, number};
@@ -89,4 +90,40 @@ async fn receipts_and_odd_payloads_are_503_too_while_the_database_is_away() {
     }
     cable.mend();
     assert_eq!(in_time(&test, &receipt).await, 200);
+}
+
+#[tokio::test]
+async fn a_claim_of_which_nobody_heard_that_it_was_committed_is_given_back() {
+    let mut cable = cable();
+    let test = behind(&cable).await;
+    let (ann, ben) = test.conversation().await;
+    ann.texts("claimed in vain").await;
+    test.run(
+        "create function slowly() returns trigger language plpgsql as
+             $$ begin perform pg_sleep(0.5); return null; end $$;
+         create constraint trigger slowly after update on outbox
+             deferrable initially deferred for each row
+             when (new.state = 'sending' and new.attempt = 1) execute function slowly()",
+    )
+    .await;
+    let worker = tokio::spawn(worker::run(test.app.clone(), test.carrier.clone()));
+    let commits = "select exists (select from pg_stat_activity
+                   where datname = current_database() and wait_event = 'PgSleep')";
+    until(&test, commits).await;
+    cable.cut().await;
+    until(&test, "select exists (select from outbox where state = 'sending')").await;
+    cable.mend();
+    until(&test, "select not exists (select from outbox)").await;
+    test.app.draining.cancel();
+    worker.await.unwrap();
+    assert_eq!(ben.inbox().iter().filter(|text| *text == "claimed in vain").count(), 1);
+    let unknown = "select count(*) from audit_record where kind = 'unknown'";
+    assert_eq!(test.value::<i64>(unknown).await, 0);
+}
+
+/// Waits until the database says so.
+async fn until(test: &TestApp, sql: &str) {
+    while !test.value::<bool>(sql).await {
+        tokio::task::yield_now().await;
+    }
 }
