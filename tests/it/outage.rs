@@ -5,7 +5,10 @@ use std::time::Duration;
 use maskline::outbox::worker;
 use serde_json::Value;
 
-use crate::support::{Cable, NUMBER, Phone, TestApp, Wishes, cable, flat, number};
+use crate::{
+    sending::soon,
+    support::{Cable, NUMBER, Phone, TestApp, Wishes, cable, flat, number},
+};
 
 async fn behind(cable: &Cable) -> TestApp {
     TestApp::wishing(Wishes { cable: Some(cable), ..Wishes::default() }).await
@@ -123,7 +126,10 @@ async fn a_claim_of_which_nobody_heard_that_it_was_committed_is_given_back() {
 
 /// Waits until the database says so.
 async fn until(test: &TestApp, sql: &str) {
-    while !test.value::<bool>(sql).await {
-        tokio::task::yield_now().await;
-    }
+    let is_so = async {
+        while !test.value::<bool>(sql).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(sql, is_so).await;
 }
