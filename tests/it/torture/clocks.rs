@@ -80,7 +80,7 @@ async fn a_clock_that_jumps_by_an_hour_ends_nothing_early_and_takes_no_lease() {
         enough.cancel();
     };
     tokio::join!(world.talk(50, &enough), jump);
-    world.settle(false).await;
+    world.settle(None).await;
     let ended = "select count(*) from audit_record where kind in ('ended', 'warned', 'unknown')";
     let ended: i64 = sqlx::query_scalar(ended).fetch_one(&world.db).await.unwrap();
     let verdict = judge(&world).await;

@@ -30,7 +30,7 @@ async fn however_many_copies_come_at_once_each_text_is_relayed_once() {
         join_all((0..world.places()).map(|place| world.say(place))).await;
         webhooks += copies * world.places();
     }
-    world.settle(false).await;
+    world.settle(None).await;
     let verdict = judge(&world).await;
     print("copies", format_args!("{webhooks} webhooks, {verdict}"));
     verdict.must_hold();

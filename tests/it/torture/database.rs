@@ -58,7 +58,7 @@ async fn killing_postgresql_loses_nothing_and_all_goes_again_within_10_s() {
         slowest
     };
     let ((), slowest) = tokio::join!(world.talk(50, &enough), kill);
-    world.settle(true).await;
+    world.settle(Some(Duration::from_secs(2))).await;
     let verdict = judge(&world).await;
     let slowest = slowest.as_secs_f64();
     print("PostgreSQL killed", format_args!("{kills} kills, slowest {slowest:.1} s, {verdict}"));
@@ -91,7 +91,7 @@ async fn losing_connections_to_postgresql_loses_nothing_else() {
         (terminated, slowest)
     };
     let ((), (terminated, slowest)) = tokio::join!(world.talk(50, &enough), terminate);
-    world.settle(true).await;
+    world.settle(Some(Duration::from_secs(2))).await;
     let verdict = judge(&world).await;
     let slowest = slowest.as_secs_f64();
     print(

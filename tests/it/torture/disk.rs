@@ -117,7 +117,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
             () = watch => {}
         }
     }
-    world.settle(true).await;
+    world.settle(Some(Duration::from_secs(2))).await;
     let verdict = judge(&world).await;
     print(
         "full disk",

@@ -39,7 +39,7 @@ async fn killing_a_process_loses_nothing_and_doubles_nothing_unmarked() {
         enough.cancel();
     };
     tokio::join!(world.talk(50, &enough), kill);
-    world.settle(true).await;
+    world.settle(Some(Duration::from_secs(2))).await;
     let verdict = judge(&world).await;
     print("kills", format_args!("{kills} kills, {verdict}"));
     verdict.must_hold();

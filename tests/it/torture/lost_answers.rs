@@ -59,7 +59,7 @@ async fn where_receipts_come_a_lost_answer_doubles_nothing() {
     let lost = count_lost(&world.simulator);
     world.faults(Faults { drop: 0.2, ..Faults::default() });
     world.say_each(each()).await;
-    world.settle(false).await;
+    world.settle(None).await;
     world.simulator.idle().await;
     let verdict = judge(&world).await;
     drop(world);
@@ -87,7 +87,8 @@ async fn with_neither_receipts_nor_list_only_lost_answers_double_and_each_is_mar
         () = world.say_each(each()) => {}
         () = hasten => {}
     }
-    world.settle(true).await;
+    // Nobody will ever hear more of what is unknown.
+    world.settle(Some(Duration::ZERO)).await;
     let verdict = judge(&world).await;
     drop(world);
     let lost = lost.await.unwrap();

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    is_full,
     judge::judge,
     print, size, turn,
     world::{Wishes, World},
@@ -66,10 +67,18 @@ async fn a_process_that_was_stopped_changes_nothing_when_it_wakes() {
             soon("the other process goes on", world.probe()).await;
             world.pause(stopped, false).await;
         }
+        if is_full() {
+            // Once for longer than a lease really lasts.
+            world.pause(0, true).await;
+            sleep(Duration::from_secs(65)).await;
+            soon("the other process goes on", world.probe()).await;
+            world.pause(0, false).await;
+            soon("and so do both", world.probe()).await;
+        }
         enough.cancel();
     };
     tokio::join!(world.talk(50, &enough), pause);
-    world.settle(false).await;
+    world.settle(None).await;
     let verdict = judge(&world).await;
     print("pauses", format_args!("{pauses} pauses, {verdict}"));
     verdict.must_hold();

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     front::Front,
     replica::{Replica, program},
+    size,
 };
 use crate::{
     sending::soon,
@@ -230,12 +231,20 @@ impl World {
         join_all((0..places).map(talk)).await;
     }
 
-    /// The last pair, which is silent else, says something; returns when it has arrived.
+    /// The last pair, which is silent else, says something; returns when it has arrived, and is known
+    /// to have.
     pub async fn probe(&self) {
         let (from, to) = (self.places() - 2, self.places() - 1);
         self.say(from).await;
-        let words = words(from, self.acknowledged(from));
+        let turn = self.acknowledged(from);
+        let words = words(from, turn);
         while !self.simulator.phone(&phone(to)).iter().any(|text| text.body == words) {
+            sleep(GLANCE).await;
+        }
+        // Who is stopped before it has noted that leaves the lane to the carrier's list.
+        let noted = "select not exists (select from outbox where cause = $1)";
+        let noted = || sqlx::query_scalar::<_, bool>(noted).bind(format!("said-{from}-{turn}"));
+        while !noted().fetch_one(&self.db).await.unwrap() {
             sleep(GLANCE).await;
         }
     }
@@ -284,21 +293,22 @@ impl World {
         outcomes.execute(&self.db).await.unwrap();
     }
 
-    /// Waits until all is settled that can be; time passes quicker if `hastens`.
-    pub async fn settle(&self, hastens: bool) {
+    /// Waits until all is settled that can be; time passes quicker for what has been unknown for so
+    /// long, if that is given.
+    pub async fn settle(&self, hastens: Option<Duration>) {
         let open = "select count(*) from outbox where state <> 'unknown' or passed_at is null";
         let settled = async {
             loop {
                 if sqlx::query_scalar::<_, i64>(open).fetch_one(&self.db).await.unwrap() == 0 {
                     return;
                 }
-                if hastens {
-                    self.hasten(Duration::from_secs(2)).await;
+                if let Some(unknown) = hastens {
+                    self.hasten(unknown).await;
                 }
                 sleep(GLANCE).await;
             }
         };
-        timeout(LONG, settled).await.expect("the outbox is never settled");
+        timeout(size(LONG, 3 * LONG), settled).await.expect("the outbox is never settled");
     }
 }
 
