@@ -49,6 +49,7 @@ impl Serving {
             .env("FLOWROUTE_SECRET_KEY", "simulated")
             .env("MASKLINE_FLOWROUTE_URL", carrier)
             .env("MASKLINE_SMS_PER_SECOND", "10000")
+            .env("RUST_LOG", "error")
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

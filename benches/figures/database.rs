@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    io::Write as _,
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 
@@ -160,10 +160,10 @@ impl Database {
         .await;
         let primary = "alter table audit_record add primary key (at, id)".to_owned();
         for make in indexes.iter().map(|made| made.replace(" ON ONLY ", " ON ")).chain([primary]) {
-            eprint!("\r\x1b[K{make}");
+            progress(&make);
             self.run(&format!("set maintenance_work_mem = '256MB'; {make}")).await;
         }
-        eprint!("\r\x1b[K");
+        progress("");
     }
 
     /// Loads a table with what is written for each count, and tells how far it is.
@@ -187,15 +187,21 @@ impl Database {
                 if told.elapsed() > Duration::from_millis(500) {
                     told = Instant::now();
                     let name = table.split(' ').next().unwrap_or_default();
-                    eprint!("\r\x1b[K{name}: {} %", n * 100 / count);
-                    std::io::stderr().flush().unwrap();
+                    progress(&format!("{name}: {} %", n * 100 / count));
                 }
             }
         }
         into.send(portion.as_bytes()).await.unwrap();
         into.finish().await.unwrap();
-        eprint!("\r\x1b[K");
+        progress("");
         sqlx::raw_sql("reset session_replication_role").execute(&mut *conn).await.unwrap();
+    }
+}
+
+/// Tells whoever watches how far it is, on one line.
+fn progress(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
     }
 }
 

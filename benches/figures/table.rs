@@ -35,7 +35,7 @@ pub(crate) fn heading(what: &str, columns: &[&str]) {
 /// Prints a line of a table.
 pub(crate) fn row(what: &str, cells: impl IntoIterator<Item = String>) {
     print!("{what:<40}");
-    cells.into_iter().for_each(|cell| print!("{cell:>14}"));
+    cells.into_iter().for_each(|cell| print!("{cell:>16}"));
     println!();
 }
 

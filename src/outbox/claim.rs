@@ -14,9 +14,9 @@ use crate::{
     phone::PhoneNumber,
 };
 
-/// How many texts of one kind are looked at, however few may leave: those that stand behind others
-/// are found only once.
-const WINDOW: i64 = 400;
+/// How many texts of one kind are looked at once it takes a second look, however few may leave: those
+/// that stand behind others are found only once.
+const WINDOW: usize = 400;
 
 /// A text that this worker alone may send until its lease ends.
 #[derive(Debug, Clone)]
@@ -68,11 +68,29 @@ impl Due {
 
 /// Looks at the texts of these kinds that are due: urgent ones first, then those whose turn came
 /// first. Whether a recipient may be texted is asked here, just before texts leave.
+///
+/// It looks at no more than may leave, and at many more only when some of these may not.
 pub(super) async fn due(
     conn: &mut PgConnection,
     kinds: &[Kind],
+    most: usize,
     now: Timestamp,
 ) -> sqlx::Result<Due> {
+    let due = look_at(conn, kinds, most, now).await?;
+    let others = due.behind.len() + due.vain.len();
+    if others > 0 && due.free.len() + others >= most && most < WINDOW {
+        return look_at(conn, kinds, WINDOW, now).await;
+    }
+    Ok(due)
+}
+
+async fn look_at(
+    conn: &mut PgConnection,
+    kinds: &[Kind],
+    window: usize,
+    now: Timestamp,
+) -> sqlx::Result<Due> {
+    let window = i64::try_from(window).unwrap_or(i64::MAX);
     let kinds: Vec<bool> = kinds.iter().map(|kind| *kind == Kind::Mms).collect();
     let rows = sqlx::query!(
         r#"select o.id as "id: TextId", o.is_mms, ahead.id as "ahead?: TextId",
@@ -104,7 +122,7 @@ pub(super) async fn due(
            order by o.urgent desc, o.due_at, o.seq"#,
         &kinds,
         now.to_sqlx() as _,
-        WINDOW,
+        window,
     )
     .fetch_all(conn)
     .await?;

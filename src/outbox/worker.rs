@@ -62,7 +62,7 @@ pub async fn run(app: App, carrier: Flowroute) {
     let settler = tokio::spawn(settler::run(app.clone(), receiver));
     let (mut calls, mut next_mend, mut next_search) =
         (JoinSet::new(), Instant::now(), Instant::now());
-    let mut doubtful = Vec::new();
+    let (mut doubtful, mut is_busy) = (Vec::new(), false);
     while !app.draining.is_cancelled() {
         while calls.try_join_next().is_some() {}
         if next_mend <= Instant::now() {
@@ -79,8 +79,9 @@ pub async fn run(app: App, carrier: Flowroute) {
         }
         let asked = Instant::now();
         let mut wait = POLL;
-        match claim(&app, CALLS.saturating_sub(calls.len())).await {
+        match claim(&app, CALLS.saturating_sub(calls.len()), is_busy).await {
             Ok(round) => {
+                is_busy = !round.claims.is_empty();
                 doubtful.extend(round.doubtful);
                 for claim in round.claims {
                     calls.spawn(deliver(app.clone(), carrier.clone(), claim, asked, sent.clone()));
@@ -112,7 +113,7 @@ pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
     mend(app, true).await?;
     let asked = Instant::now();
     let claims = loop {
-        let round = claim(app, CALLS).await?;
+        let round = claim(app, CALLS, false).await?;
         if !round.claims.is_empty() || !round.again {
             break round.claims;
         }
@@ -163,8 +164,9 @@ async fn mend(app: &App, is_long: bool) -> sqlx::Result<()> {
     Ok(())
 }
 
-async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
-    if room == 0 || bounded(is_idle(app)).await? {
+/// Claims what may leave now. Whoever is busy does not first ask whether there is anything.
+async fn claim(app: &App, room: usize, is_busy: bool) -> sqlx::Result<Round> {
+    if room == 0 || (!is_busy && bounded(is_idle(app)).await?) {
         return Ok(Round::default());
     }
     let mut tx = bounded(app.db.begin()).await?;
@@ -180,14 +182,15 @@ async fn is_idle(app: &App) -> sqlx::Result<bool> {
     backlog::is_idle(&mut *app.db.acquire().await?).await
 }
 
-/// Claims what may leave now.
+/// Looks for what may leave, and takes it.
 async fn look(app: &App, conn: &mut PgConnection, room: usize) -> sqlx::Result<Round> {
     // The limits' rows are locked first: workers take turns, and none claims what it may not send.
     let mut limits = limit::lock(conn, &app.settings, app.clock.instead()).await?;
     let now = limits.now;
     let free = |kind: &Kind| limits.free(*kind) > 0;
     let kinds: Vec<Kind> = [Kind::Sms, Kind::Mms].into_iter().filter(free).collect();
-    let mut due = claim::due(conn, &kinds, now).await?;
+    let most = kinds.iter().map(|kind| limits.free(*kind)).sum::<usize>().min(room);
+    let mut due = claim::due(conn, &kinds, most, now).await?;
     let mut moved = dropped::drop_vain(conn, &due.vain, now).await? > 0;
     if !due.behind.is_empty() {
         moved |= lanes::sleep(conn, &due.behind).await? > 0;
