@@ -79,9 +79,10 @@ pub async fn run(app: App, carrier: Flowroute) {
         }
         let asked = Instant::now();
         let mut wait = POLL;
-        match claim(&app, CALLS.saturating_sub(calls.len()), is_busy).await {
+        let room = CALLS.saturating_sub(calls.len());
+        match claim(&app, room, is_busy).await {
             Ok(round) => {
-                is_busy = !round.claims.is_empty();
+                is_busy = room > 0 && round.claims.len() == room;
                 doubtful.extend(round.doubtful);
                 for claim in round.claims {
                     calls.spawn(deliver(app.clone(), carrier.clone(), claim, asked, sent.clone()));

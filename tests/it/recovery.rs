@@ -97,3 +97,29 @@ async fn a_connection_that_takes_no_writes_any_more_is_thrown_away() {
     sqlx::query("delete from outbox").execute(&db).await.unwrap();
     db.close().await;
 }
+
+#[tokio::test]
+async fn when_the_server_takes_no_writes_any_more_no_connection_is_used_again() {
+    let site = Database::migrated().await;
+    let db = database::connect(&site.url.clone().into()).await.unwrap();
+    let pid = "select pg_backend_pid()";
+    let mut others = [db.acquire().await.unwrap(), db.acquire().await.unwrap()];
+    let mut before: Vec<i32> = Vec::new();
+    for conn in &mut others {
+        before.push(sqlx::query_scalar(pid).fetch_one(&mut **conn).await.unwrap());
+    }
+    let mut conn = db.acquire().await.unwrap();
+    sqlx::query("set default_transaction_read_only = on").execute(&mut *conn).await.unwrap();
+    drop(conn);
+    // The one that is given back is thrown away, and says it for those that were made before.
+    let thrown = async {
+        while db.size() > 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("it is thrown away", thrown).await;
+    drop(others);
+    let after: i32 = sqlx::query_scalar(pid).fetch_one(&db).await.unwrap();
+    assert!(!before.contains(&after));
+    db.close().await;
+}
