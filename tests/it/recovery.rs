@@ -119,6 +119,12 @@ async fn when_the_server_takes_no_writes_any_more_no_connection_is_used_again() 
     };
     soon("it is thrown away", thrown).await;
     drop(others);
+    let returned = async {
+        while db.num_idle() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the others are given back", returned).await;
     let after: i32 = sqlx::query_scalar(pid).fetch_one(&db).await.unwrap();
     assert!(!before.contains(&after));
     db.close().await;
