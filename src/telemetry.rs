@@ -106,6 +106,10 @@ fn describe() {
         "maskline_code_alarm_total",
         "Codes that failed while so many fail that somebody seems to be guessing"
     );
+    describe_counter!(
+        "maskline_storage_errors_total",
+        "Times that the storage of pictures did not work, by what was done and why"
+    );
     describe_counter!("maskline_answers_total", "Texts of Maskline's own, by what they say");
     describe_counter!("maskline_tasks_raised_total", "Tasks that staff were given, by kind");
     describe_counter!(

@@ -47,6 +47,7 @@ mod reconcile;
 mod recovery;
 mod reopen;
 mod replicas;
+mod s3;
 mod samples;
 mod schema;
 mod sending;
