@@ -79,6 +79,20 @@ pub(super) async fn due(
                case when s.person_id is not null and not o.despite_optout then 'opted_out'
                    when b.person_id is not null then 'carrier_blocked'
                    when o.give_up_at <= $2 then 'too_late'
+                   -- Whoever is met there now would seem to have said it.
+                   when o.kind = 'relay' and exists (
+                       select from participant mine
+                       join participant met on met.conversation_id = mine.conversation_id
+                           and met.person_id <> mine.person_id
+                       where mine.person_id = o.recipient_id
+                           and mine.masked_number_id = o.masked_number_id
+                           and mine.left_at is null
+                           and mine.conversation_id <> o.conversation_id
+                           and met.person_id not in (
+                               select said.person_id from participant said
+                               where said.conversation_id = o.conversation_id
+                           )
+                   ) then 'crossed'
                end as why
            from unnest($1::boolean[]) as wanted (is_mms)
            cross join (values (true), (false)) as turn (urgent)
@@ -114,6 +128,7 @@ pub(super) async fn due(
         match (row.why.as_deref(), row.ahead) {
             (Some("opted_out"), _) => due.vain.push((row.id, "opted_out")),
             (Some("carrier_blocked"), _) => due.vain.push((row.id, "carrier_blocked")),
+            (Some("crossed"), _) => due.vain.push((row.id, "crossed")),
             (Some(_), _) => due.vain.push((row.id, "too_late")),
             (None, Some(ahead)) => due.behind.push((row.id, ahead)),
             (None, None) => due.free.push((row.id, kind)),

@@ -188,7 +188,7 @@ async fn look(app: &App, conn: &mut PgConnection, room: usize) -> sqlx::Result<R
     let free = |kind: &Kind| limits.free(*kind) > 0;
     let kinds: Vec<Kind> = [Kind::Sms, Kind::Mms].into_iter().filter(free).collect();
     let mut due = claim::due(conn, &kinds, now).await?;
-    let mut moved = dropped::drop_vain(conn, &due.vain, now).await? > 0;
+    let mut moved = dropped::drop_vain(conn, &due.vain, &app.settings.brand, now).await? > 0;
     if !due.behind.is_empty() {
         moved |= lanes::sleep(conn, &due.behind).await? > 0;
     }

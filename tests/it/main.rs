@@ -16,6 +16,7 @@ mod check;
 mod codes;
 mod consent;
 mod conversation;
+mod crossing;
 mod dedupe;
 mod demo;
 mod failover;
