@@ -249,14 +249,20 @@ pub(super) async fn forget_unwanted(conn: &mut PgConnection) -> sqlx::Result<()>
     Ok(())
 }
 
-/// Pictures that came before this, as many as this at most, with their names in the storage.
+/// Pictures that came before this, as many as this at most, with their names in the storage. Those
+/// that a text still waits for are left: without them nothing would ever let it go.
 pub(super) async fn old(
     conn: &mut PgConnection,
     before: Timestamp,
     count: i64,
 ) -> sqlx::Result<Vec<(MediaId, String)>> {
     let rows = sqlx::query!(
-        "select id, storage_key from media where created_at < $1 order by created_at limit $2",
+        "select m.id, m.storage_key
+         from media m
+         where m.created_at < $1
+             and not exists (select from outbox o where o.id = m.text_id and o.held)
+         order by m.created_at
+         limit $2",
         before.to_sqlx() as _,
         count,
     )

@@ -114,3 +114,16 @@ async fn old_pictures_are_removed() {
     assert_eq!((worker::remove_old(&test.app).await.unwrap(), files()), (1, 1));
     assert_eq!(test.value::<i64>("select count(*) from media").await, 1);
 }
+
+#[tokio::test]
+async fn pictures_that_a_text_still_waits_for_are_never_old() {
+    let settings = &[("MASKLINE_MEDIA_DAYS", "2")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    let (ann, ben) = test.conversation().await;
+    ann.sends(Some("look"), &[test.hosts(png(3, 3))]).await;
+    // No fetcher ran for days.
+    test.advance(SignedDuration::from_hours(49));
+    worker::remove_old(&test.app).await.unwrap();
+    test.deliver().await;
+    assert_eq!(ben.last(), "look");
+}
