@@ -123,6 +123,19 @@ pub async fn time(conn: &mut PgConnection, clock: &Clock) -> sqlx::Result<Timest
     Ok(now.to_jiff())
 }
 
+/// Gives up what takes the database too long. A connection that has fallen silent would keep whoever
+/// works alone for ever.
+///
+/// # Errors
+/// Those of the work, and that it took too long.
+pub async fn in_time<T>(
+    time: Duration,
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    tokio::time::timeout(time, work).await.map_err(late)?
+}
+
 /// How many of this version's migrations the database lacks.
 ///
 /// # Errors

@@ -15,7 +15,10 @@ use super::{
     source::NotFetched,
     store::{self, Claim, Outcome},
 };
-use crate::{app::App, database};
+use crate::{
+    app::App,
+    database::{self, in_time},
+};
 
 /// How long claimed pictures are ours before others take this process for dead.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -33,9 +36,13 @@ const TRIES: i16 = 10;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// How much all pictures of a text may hold, in bytes. The carrier takes 767,840, the words included.
 const ROOM: usize = 750_000;
+/// How long the database may take to hand out pictures, or to note what became of them.
+const GLANCE: Duration = Duration::from_secs(10);
 /// How often old pictures are looked for, and how many are removed at once.
 const ROUND: Duration = Duration::from_hours(1);
 const BATCH: i64 = 100;
+/// How long removing them may take. What is left then is removed this much later.
+const REMOVAL: Duration = Duration::from_mins(1);
 
 /// Fetches pictures until the app is draining, then finishes those under way.
 pub async fn run(app: App, sources: Sources) {
@@ -44,7 +51,7 @@ pub async fn run(app: App, sources: Sources) {
     loop {
         if !app.draining.is_cancelled() {
             while texts.len() < TEXTS {
-                match claim(&app).await {
+                match in_time(GLANCE, claim(&app)).await {
                     Ok(claims) if claims.is_empty() => break,
                     Ok(claims) => drop(texts.spawn(work(app.clone(), sources.clone(), claims))),
                     Err(error) => {
@@ -55,7 +62,8 @@ pub async fn run(app: App, sources: Sources) {
             }
             if next_round <= Instant::now() {
                 next_round += ROUND;
-                if let Err(error) = remove_old(&app).await {
+                if let Err(error) = in_time(REMOVAL, remove_old(&app)).await {
+                    next_round = Instant::now() + REMOVAL;
                     tracing::warn!(%error, "old pictures could not be removed; trying again later");
                 }
             }
@@ -112,7 +120,7 @@ async fn work(app: App, sources: Sources, claims: Vec<Claim>) {
         tracing::warn!(id, %error, "a picture could not be passed on; trying again");
     }
     // When it cannot be noted, the lease ends, and all is done again.
-    if let Err(error) = settle(&app, &claims, outcomes).await {
+    if let Err(error) = in_time(GLANCE, settle(&app, &claims, outcomes)).await {
         tracing::warn!(%error, "cannot note what became of pictures; they are fetched again");
     }
 }

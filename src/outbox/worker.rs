@@ -130,8 +130,7 @@ pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
 
 /// Gives up what takes the database too long.
 pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    let done = tokio::time::timeout(PATIENCE, work).await;
-    done.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    database::in_time(PATIENCE, work).await
 }
 
 /// Mends what time has done: leases that ended, outcomes that stay unknown, lanes that are stuck.

@@ -54,6 +54,7 @@ mod sending;
 mod service;
 mod settings;
 mod sharing;
+mod silence;
 mod states;
 mod stuck;
 mod support;
