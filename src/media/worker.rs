@@ -36,13 +36,14 @@ const TRIES: i16 = 10;
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
 /// How much all pictures of a text may hold, in bytes. The carrier takes 767,840, the words included.
 const ROOM: usize = 750_000;
-/// How long the database may take to hand out pictures, or to note what became of them.
+/// How long the database may take to hand out pictures, or to note what became of them; and how long
+/// removing old ones may keep new ones waiting.
 const GLANCE: Duration = Duration::from_secs(10);
 /// How often old pictures are looked for, and how many are removed at once.
 const ROUND: Duration = Duration::from_hours(1);
 const BATCH: i64 = 100;
-/// How long removing them may take. What is left then is removed this much later.
-const REMOVAL: Duration = Duration::from_mins(1);
+/// When it is gone on with removing what was left.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Fetches pictures until the app is draining, then finishes those under way.
 pub async fn run(app: App, sources: Sources) {
@@ -62,8 +63,8 @@ pub async fn run(app: App, sources: Sources) {
             }
             if next_round <= Instant::now() {
                 next_round += ROUND;
-                if let Err(error) = in_time(REMOVAL, remove_old(&app)).await {
-                    next_round = Instant::now() + REMOVAL;
+                if let Err(error) = in_time(GLANCE, remove_old(&app)).await {
+                    next_round = Instant::now() + AGAIN;
                     tracing::warn!(%error, "old pictures could not be removed; trying again later");
                 }
             }
