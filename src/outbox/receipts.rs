@@ -160,7 +160,7 @@ async fn failed(
     // Whatever else the carrier writes there could be anything.
     let code = receipt.code.as_deref().and_then(|code| code.parse::<u16>().ok());
     let why = code.map_or_else(|| "failed".to_owned(), |code| format!("failed {code}"));
-    failures::note(conn, number, &why, now).await?;
+    failures::note(conn, (person, number), &why, now).await?;
     Ok(false)
 }
 

@@ -17,6 +17,7 @@ mod codes;
 mod consent;
 mod conversation;
 mod crossing;
+mod dead_phones;
 mod dedupe;
 mod demo;
 mod failover;
