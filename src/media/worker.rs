@@ -156,6 +156,10 @@ async fn make_one(
     let file = match sources.fetch(&claim.url).await {
         Ok(file) => file,
         Err(NotFetched::Refused(why)) => return Ok(Outcome::Refused(why)),
+        // The others go without it.
+        Err(NotFetched::Later(_)) if claim.attempt >= TRIES => {
+            return Ok(Outcome::Refused(Refusal::GaveUp));
+        }
         Err(NotFetched::Later(why)) => return Err(why),
     };
     let easel = sources.easels.acquire().await.map_err(|error| error.to_string())?;

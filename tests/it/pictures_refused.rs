@@ -279,3 +279,18 @@ async fn a_blank_beside_a_picture_that_is_refused_is_no_text() {
         assert_eq!(ann.last(), NOT_A_PICTURE);
     }
 }
+
+#[tokio::test]
+async fn a_picture_that_can_be_had_goes_without_one_that_cannot() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    let media = [fated(&test, FileFate::Status(503)), test.hosts(png(2, 2))];
+    ann.sends(Some("look"), &media).await;
+    for _ in 0..20 {
+        test.deliver().await;
+        test.advance(SignedDuration::from_mins(5));
+    }
+    let arrived = last(&ben, &test);
+    assert_eq!((arrived.body.as_str(), arrived.media_urls.len()), ("look", 1));
+    assert_eq!((ann.last().as_str(), reasons(&test).await), (PICTURE_LOST, vec!["gave_up".into()]));
+}
