@@ -57,6 +57,7 @@ mod settings;
 mod sharing;
 mod silence;
 mod states;
+mod strange_answers;
 mod stuck;
 mod support;
 mod tasks;
