@@ -140,7 +140,7 @@ pub(super) async fn take(
          )
          update outbox o
          set state = 'sending', attempt = o.attempt + 1, leased_until = $3, tried_at = $2,
-             first_tried_at = coalesce(o.first_tried_at, $2)
+             first_tried_at = coalesce(o.first_tried_at, $2), sent_to = null
          from mine, person p, masked_number m
          where o.id = mine.id and p.id = o.recipient_id and m.id = o.masked_number_id
          returning o.id, o.attempt, o.recipient_id, o.masked_number_id, o.body, o.is_mms, o.queued_at, o.media,
@@ -181,7 +181,7 @@ pub(super) async fn give_back(conn: &mut PgConnection, claims: &[Claim]) -> sqlx
     let times: Vec<SqlTimestamp> = claims.iter().map(|claim| claim.at.to_sqlx()).collect();
     sqlx::query!(
         "update outbox o
-         set state = 'queued', leased_until = null
+         set state = 'queued', leased_until = null, sent_to = null
          from unnest($1::uuid[], $2::integer[], $3::timestamptz[]) as claim (id, attempt, at)
          where o.id = claim.id and o.attempt = claim.attempt and o.tried_at = claim.at
              and o.state = 'sending'",

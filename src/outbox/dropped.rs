@@ -81,9 +81,9 @@ async fn drop_for(
                            select conversation_id from participant where person_id = $3
                        )
                    end
-               returning id, conversation_id, recipient_id, masked_number_id
+               returning id, conversation_id, recipient_id, sent_to, masked_number_id
            )
-           select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
+           select d.id, d.conversation_id, d.recipient_id, d.sent_to, d.masked_number_id,
                m.number as masked_number, $5::timestamptz as "at!"
            from dropped d
            join masked_number m on m.id = d.masked_number_id"#,
@@ -120,9 +120,10 @@ pub(super) async fn drop_vain(
                    delete from outbox o
                    using vain
                    where o.id = vain.id
-                   returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id
+                   returning o.id, o.conversation_id, o.recipient_id, o.sent_to,
+                       o.masked_number_id
                )
-               select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
+               select d.id, d.conversation_id, d.recipient_id, d.sent_to, d.masked_number_id,
                    m.number as masked_number, $2::timestamptz as "at!"
                from dropped d
                join masked_number m on m.id = d.masked_number_id"#,

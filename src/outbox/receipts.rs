@@ -180,7 +180,7 @@ async fn lock_recipient(
     let recipient = sqlx::query_scalar!(
         r#"select coalesce(
                (select recipient_id from carrier_message where carrier_id = $1),
-               (select recipient_id from outbox where id = $2)
+               (select coalesce(sent_to, recipient_id) from outbox where id = $2)
            ) as "recipient: PersonId""#,
         receipt.carrier_id,
         token as _,
