@@ -49,7 +49,8 @@ pub(super) struct Acceptance {
     pub(super) id: TextId,
     /// The carrier's id of it.
     pub(super) carrier_id: String,
-    /// When it left, where that is known better than from the outbox.
+    /// When it left, where that is known. Else it is the earliest time at which it can have left, so
+    /// that a failure of it overrules nothing that its recipient said since.
     pub(super) tried_at: Option<Timestamp>,
 }
 
@@ -115,13 +116,15 @@ async fn take_accepted(
                using accepted a
                where o.id = a.id and o.attempt > 0
                returning o.id, o.state, o.conversation_id, o.recipient_id, o.sent_to,
-                   o.masked_number_id, o.tried_at
+                   o.masked_number_id,
+                   -- It may be the first of several attempts that is told of here.
+                   case when o.resends > 0 then o.queued_at else o.tried_at end as left_at
            ), kept as (
                insert into carrier_message (carrier_id, direction, noted_at, text_id, delivery,
                    recipient_id, masked_number_id, tried_at)
                select a.carrier_id, 'outbound', a.at, a.id, 'sent',
                    coalesce(t.sent_to, t.recipient_id), t.masked_number_id,
-                   coalesce(a.tried_at, t.tried_at)
+                   coalesce(a.tried_at, t.left_at)
                from accepted a
                join taken t on t.id = a.id
                on conflict (carrier_id) do nothing
