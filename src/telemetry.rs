@@ -8,7 +8,7 @@ use std::{io::IsTerminal, sync::OnceLock};
 use jiff::Timestamp;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing::{Level, Metadata, level_filters::LevelFilter};
+use tracing::{Level, Metadata, Span, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer, filter::FilterFn, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -46,6 +46,25 @@ pub fn log() {
 pub fn finish() {
     #[cfg(feature = "otel")]
     traces::finish();
+}
+
+/// The trace that is being written here, as W3C's `traceparent`; none where none is.
+pub fn traceparent() -> Option<String> {
+    #[cfg(feature = "otel")]
+    return traces::traceparent();
+    #[cfg(not(feature = "otel"))]
+    None
+}
+
+/// A span that goes on with this trace, however long ago and in whichever process it began.
+pub fn going_on(traceparent: Option<&str>) -> Span {
+    #[cfg(feature = "otel")]
+    if let Some(traceparent) = traceparent {
+        return traces::going_on(traceparent);
+    }
+    #[cfg(not(feature = "otel"))]
+    let _ = traceparent;
+    Span::none()
 }
 
 /// The bounds of what takes time, in seconds: from a webhook's milliseconds to a night's backlog.

@@ -36,6 +36,8 @@ pub(super) struct Claim {
     pub(super) is_mms: bool,
     /// The tokens of its pictures.
     pub(super) media: Vec<String>,
+    /// The trace that called for it, where one is written.
+    pub(super) traceparent: Option<String>,
 }
 
 /// What is to be done with the texts that are due.
@@ -144,6 +146,7 @@ pub(super) async fn take(
          from mine, person p, masked_number m
          where o.id = mine.id and p.id = o.recipient_id and m.id = o.masked_number_id
          returning o.id, o.attempt, o.recipient_id, o.masked_number_id, o.body, o.is_mms, o.queued_at, o.media,
+             o.traceparent,
              p.number as person_number, m.number as masked_number",
         &ids,
         now.to_sqlx() as _,
@@ -168,6 +171,7 @@ pub(super) async fn take(
                 body: row.body,
                 is_mms: row.is_mms,
                 media: row.media,
+                traceparent: row.traceparent,
             })
         })
         .collect()

@@ -13,6 +13,7 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
+use tracing::Instrument;
 
 use super::{
     backlog,
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     app::App,
     carrier::{Flowroute, Outgoing, SendError},
-    database,
+    database, telemetry,
 };
 
 /// How long a claimed text is ours before others take its worker for dead.
@@ -226,7 +227,8 @@ async fn deliver(
     metrics::histogram!("maskline_outbox_wait_seconds").record(claim.waited);
     let began = Instant::now();
     let is_fresh = asked.elapsed() < FRESH;
-    let call = before(asked + OVER, carrier.send(&text));
+    let span = telemetry::going_on(claim.traceparent.as_deref());
+    let call = before(asked + OVER, carrier.send(&text).instrument(span));
     let Some(outcome) = (if is_fresh { call.await } else { None }) else {
         tracing::warn!(id = %claim.id, "this worker was stopped for long: a claim is left to its lease");
         metrics::counter!("maskline_sends_total", "outcome" => "too_old").increment(1);
