@@ -43,10 +43,39 @@ ci:
 picture:
     PICTURE=docs/demo.png cargo test --test it browser
 
-# Measures how many texts the webhook takes in a second beside pgbench doing the same, and how long one takes.
+# Measures the webhook beside pgbench: texts a second, and how long one takes at half of that (3 min).
 bench *options:
-    cargo bench --bench webhook -- {{ options }}
+    cargo bench --bench figures -- webhook {{ options }}
+
+# Measures how many texts leave the outbox in a second, beside pgbench claiming and settling (2 min).
+bench-outbox *options:
+    cargo bench --bench figures -- outbox {{ options }}
+
+# Measures how long one text takes on an idle machine, to its 200 and to the carrier (1 min).
+bench-latency:
     cargo bench --bench latency
+
+# Measures the webhook with a million conversations and ten million records, beside few (9 min, 8 GB).
+bench-large *options:
+    cargo bench --bench figures -- large {{ options }}
+
+# Measures start to ready, the size of the binary, and memory while a million texts come in (10 min).
+bench-process *options:
+    cargo bench --bench figures -- process {{ options }}
+
+# Counts what 10 minutes of texts leave in the tables: dead rows, sizes.
+bench-soak *options:
+    cargo bench --bench figures -- soak {{ options }}
+
+# Measures all that docs/performance.md says, one after another (35 min, 8 GB; without the soak 25).
+bench-all *options:
+    cargo bench --bench latency
+    cargo bench --bench figures -- webhook outbox process large soak {{ options }}
+
+# The same with little of everything, to see that it runs (2 min).
+bench-try:
+    just bench-all --seconds 2 --texts 4000 --webhooks 20000 --large-conversations 20000 \
+        --large-records 200000 --soak-seconds 20
 
 # Kills processes, databases and answers by the hundred while phones talk (the small disk needs root).
 torture *filter:

@@ -2,6 +2,7 @@
 
 mod lookout;
 mod servers;
+mod trust;
 
 use std::{
     sync::{LazyLock, Once},
@@ -18,6 +19,7 @@ use sqlx::{
 use tokio::{sync::watch, time::Instant};
 
 pub use self::servers::Servers;
+use self::trust::Trust;
 use crate::clock::Clock;
 
 /// The schema, as it stands in `migrations/`. Newer migrations in a database are none of its
@@ -48,6 +50,7 @@ pub async fn connect(url: &SecretString) -> sqlx::Result<PgPool> {
     let servers = servers(url)?.with(|server| server.options(BOUNDS));
     let (server, conn) = servers.find_writable().await?;
     let (turned, since) = watch::channel(Instant::now());
+    let trust = Trust::new(turned.clone());
     let pool = PgPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE)
@@ -58,7 +61,10 @@ pub async fn connect(url: &SecretString) -> sqlx::Result<PgPool> {
             let is_of_use = found.age <= since.borrow().elapsed();
             Box::pin(async move { Ok(is_of_use) })
         })
-        .after_release(|conn, _| Box::pin(async move { Ok(servers::is_writable(conn).await) }))
+        .after_release(move |conn, _| {
+            let trust = trust.clone();
+            Box::pin(async move { Ok(trust.is_of_use(conn).await) })
+        })
         .connect_with(server)
         .await?;
     if servers.are_several() {
@@ -121,6 +127,19 @@ pub async fn time(conn: &mut PgConnection, clock: &Clock) -> sqlx::Result<Timest
     .fetch_one(conn)
     .await?;
     Ok(now.to_jiff())
+}
+
+/// Gives up what takes the database too long. A connection that has fallen silent would keep whoever
+/// works alone for ever.
+///
+/// # Errors
+/// Those of the work, and that it took too long.
+pub async fn in_time<T>(
+    time: Duration,
+    work: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
+    tokio::time::timeout(time, work).await.map_err(late)?
 }
 
 /// How many of this version's migrations the database lacks.

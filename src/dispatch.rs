@@ -41,6 +41,7 @@ use crate::{
     },
     ids::ConversationId,
     pool::MaskedNumber,
+    telemetry,
 };
 
 /// How often a code is drawn before the sender is asked to try later. With a million open codes
@@ -53,13 +54,15 @@ pub struct Parsed {
     /// The text.
     pub text: InboundText,
     command: Command,
+    /// The trace that it came in by, where one is written.
+    traceparent: Option<String>,
 }
 
 impl Parsed {
     /// Reads what a text asks for.
     pub fn from(text: InboundText) -> Self {
         let command = command::parse(&text.body);
-        Self { text, command }
+        Self { text, command, traceparent: telemetry::traceparent() }
     }
 
     /// Its id and when it was sent, where the carrier's list tells.
@@ -127,9 +130,10 @@ pub async fn handle(app: &App, conn: &mut PgConnection, texts: &[Parsed]) -> sql
     let outcomes: Vec<Outcome<'_>> = judged
         .iter()
         .filter_map(|Judged { place, sender, decision }| {
-            let text = &texts.get(*place)?.text;
+            let Parsed { text, traceparent, .. } = texts.get(*place)?;
             let origin = Origin::Text { text, sender, decision };
-            Some(Outcome { origin, effects: &decision.effects })
+            let traceparent = traceparent.as_deref();
+            Some(Outcome { origin, effects: &decision.effects, traceparent })
         })
         .collect();
     finish(conn, &app.settings.brand, &outcomes, refused, now).await?;
@@ -158,7 +162,7 @@ async fn judge(
     app: &App,
     conn: &mut PgConnection,
     facts: &mut Facts,
-    Parsed { text, command }: &Parsed,
+    Parsed { text, command, .. }: &Parsed,
     now: Timestamp,
 ) -> sqlx::Result<Decision> {
     let draws = match command {

@@ -62,6 +62,9 @@ impl IntoResponse for Problem {
 
 /// How long a caller may take for the head of a request, and lie idle between two.
 const HEAD: Duration = Duration::from_secs(10);
+/// The longest head of a request, in bytes, and so how much of one is kept in memory: anybody may
+/// begin many at once.
+const LONGEST_HEAD: usize = 32 * 1024;
 /// How long to wait when no connection can be taken, say for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -73,7 +76,7 @@ pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationTok
     let routes = around(routes);
     let under_way = GracefulShutdown::new();
     let mut http1 = http1::Builder::new();
-    http1.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {

@@ -112,6 +112,33 @@ impl From<PhoneNumber> for String {
     }
 }
 
+/// Whether words hold what looks like a telephone number, in whatever form: seven digits or more with
+/// nothing between them but blanks, brackets, full stops, slashes, `-` and `+`. A date is none.
+pub fn stands_in(words: &str) -> bool {
+    let is_mark = |c: char| c.is_whitespace() || "()./-+".contains(c);
+    words.split(|c: char| !c.is_numeric() && !is_mark(c)).any(|run| {
+        let mut digits = 0;
+        run.split_whitespace().any(|part| {
+            digits =
+                if is_date(part) { 0 } else { digits + part.matches(char::is_numeric).count() };
+            digits >= 7
+        })
+    })
+}
+
+/// Whether this is a day of the last or of this century, such as 2026-03-01 or 1.3.2026.
+fn is_date(part: &str) -> bool {
+    let parts: Vec<&str> = part.split(['-', '.', '/']).filter(|part| !part.is_empty()).collect();
+    let is_year =
+        |year: &str| year.len() == 4 && (year.starts_with("19") || year.starts_with("20"));
+    match parts[..] {
+        [first, middle, last] if middle.len() <= 2 => {
+            is_year(first) && last.len() <= 2 || first.len() <= 2 && is_year(last)
+        }
+        _ => false,
+    }
+}
+
 impl fmt::Debug for PhoneNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PhoneNumber({})", self.hidden())
@@ -178,6 +205,32 @@ mod tests {
             ["447700900123", "4155550100", "+1415555010", "+141555501000", "++14155550100", ""]
         {
             assert_eq!(PhoneNumber::typed(not), Err(NotANumber), "{not}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_seen_in_words_and_a_date_is_none() {
+        for told in [
+            "+14155550100",
+            "called them on (415) 555-0100",
+            "415.555.0100 rang",
+            "tel:4155550100",
+            "555 0100",
+            "on 2026-03-01 415 555 0100",
+            "+44 20 7946 0000",
+        ] {
+            assert!(stands_in(told), "{told}");
+        }
+        for silent in [
+            "",
+            "called them; opted out",
+            "ticket 471100",
+            "2026-03-01 12:00, spoke to them until 12:15",
+            "on 01.03.2026, 3 times. 100 texts",
+            "1/3/2026",
+            "019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94",
+        ] {
+            assert!(!stands_in(silent), "{silent}");
         }
     }
 

@@ -18,12 +18,17 @@ use self::turn::Turn;
 use crate::{
     app::App,
     carrier::{Flowroute, ListError, Listed},
+    database::in_time,
 };
 
 /// How often it is looked whether it is time for a round.
 const TICK: Duration = Duration::from_secs(5);
 /// How long the carrier may take for one list.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// How long the database may take to give or end a turn, and for all that one list brings. What is
+/// taken in by then stays so.
+const GLANCE: Duration = Duration::from_secs(10);
+const TAKING: Duration = Duration::from_mins(2);
 /// How long the webhook has for a text: the carrier tries it for two minutes.
 const GRACE: SignedDuration = SignedDuration::from_mins(3);
 /// The longest time that is listed at once; more than a round needs that follows on another.
@@ -50,6 +55,8 @@ pub enum RoundError {
 pub struct Reconciler {
     app: App,
     carrier: Flowroute,
+    /// How long the carrier may take for one list.
+    patience: Duration,
     /// How long a time is listed at once: less where there is much in it.
     width: SignedDuration,
     /// Whether the last round failed, which is said once.
@@ -59,7 +66,13 @@ pub struct Reconciler {
 impl Reconciler {
     /// Makes one for this account.
     pub fn new(app: App, carrier: Flowroute) -> Self {
-        Self { app, carrier, width: WIDEST, failing: false }
+        Self { app, carrier, patience: PATIENCE, width: WIDEST, failing: false }
+    }
+
+    /// The same, with so much time for one list.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Goes its rounds until the app is draining.
@@ -103,9 +116,10 @@ impl Reconciler {
     }
 
     async fn go(&mut self) -> Result<bool, RoundError> {
-        let Some(mut turn) = turn::take(&self.app).await? else { return Ok(false) };
+        let taken = in_time(GLANCE, turn::take(&self.app)).await?;
+        let Some(mut turn) = taken else { return Ok(false) };
         let went = self.round(&mut turn).await;
-        turn::end(&self.app, &turn).await?;
+        in_time(GLANCE, turn::end(&self.app, &turn)).await?;
         went.map(|()| true)
     }
 
@@ -133,9 +147,13 @@ impl Reconciler {
             }
             let mature = now.saturating_sub(GRACE).unwrap_or(Timestamp::MIN);
             inbound.retain(|(_, at)| *at < mature);
-            texts::take_in(&self.app, &inbound).await?;
-            sends::settle(&self.app, &outbound, (from, to)).await?;
-            if !turn::go_on(&self.app, turn, to.min(mature)).await? {
+            let app = &self.app;
+            let taking = async {
+                texts::take_in(app, &inbound).await?;
+                sends::settle(app, &outbound, (from, to)).await?;
+                turn::go_on(app, turn, to.min(mature)).await
+            };
+            if !in_time(TAKING, taking).await? {
                 // It took so long that somebody else goes on from the watermark.
                 return Ok(());
             }
@@ -150,9 +168,10 @@ impl Reconciler {
     /// Reads one list; none when the app is to stop.
     async fn list(&self, from: Timestamp, to: Timestamp) -> Result<Option<Vec<Listed>>, ListError> {
         tokio::select! {
-            listed = timeout(PATIENCE, self.carrier.messages(from, to)) => match listed {
+            listed = timeout(self.patience, self.carrier.messages(from, to)) => match listed {
                 Ok(listed) => listed.map(Some),
-                Err(_) => Err(ListError::Unreachable("it takes too long".to_owned())),
+                // The carrier answers, or its client would have given up before.
+                Err(_) => Err(ListError::TooMuch),
             },
             () = self.app.draining.cancelled() => Ok(None),
         }

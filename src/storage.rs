@@ -1,5 +1,7 @@
 //! Where pictures lie: a folder, or a bucket that speaks S3. Their names there tell nothing.
 
+mod trouble;
+
 use std::{
     fmt,
     fs::DirBuilder,
@@ -11,13 +13,17 @@ use std::{
 };
 
 use object_store::{
-    ClientOptions, Error, ObjectStore, ObjectStoreExt, RetryConfig, aws::AmazonS3Builder,
-    local::LocalFileSystem, path::Path,
+    Error, ObjectStore, ObjectStoreExt, RetryConfig,
+    aws::{AmazonS3Builder, AmazonS3ConfigKey},
+    local::LocalFileSystem,
+    path::Path,
 };
 use url::Url;
 
-/// How long one request to a bucket may take.
-const CALL: Duration = Duration::from_secs(15);
+use self::trouble::Trouble;
+
+/// How long one request to a bucket may take, unless `AWS_TIMEOUT` says otherwise.
+const CALL: (&str, &str) = ("AWS_TIMEOUT", "15s");
 /// How long a bucket is asked again; whoever asks comes again as well.
 const AGAIN: Duration = Duration::from_secs(20);
 
@@ -31,10 +37,14 @@ enum Place {
     Bucket { store: Arc<dyn ObjectStore>, prefix: Path, url: Url },
 }
 
-/// Why something could not be kept or read.
+/// Why something could not be kept or read, and what to do. What the storage itself says is left
+/// out: it quotes keys and signatures.
 #[derive(Debug, thiserror::Error)]
-#[error("the storage of pictures does not work: {0}")]
-pub struct StorageError(#[from] Error);
+#[error("the storage of pictures, {place}, does not work: {trouble}")]
+pub struct StorageError {
+    place: String,
+    trouble: Trouble,
+}
 
 impl Storage {
     /// Takes a folder, which is made when something is first kept in it, or an URL such as
@@ -43,6 +53,23 @@ impl Storage {
     /// # Errors
     /// What it must be, in words that follow the setting's name.
     pub fn open(place: &str) -> Result<Self, String> {
+        let environment = std::env::vars_os();
+        Self::open_with(
+            place,
+            environment.filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            }),
+        )
+    }
+
+    /// The same, where a bucket's settings are these and not those of the environment.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open_with(
+        place: &str,
+        aws: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, String> {
         let url = place.contains("://").then(|| Url::parse(place));
         match url {
             None => path::absolute(place)
@@ -52,23 +79,29 @@ impl Storage {
                 .to_file_path()
                 .map(|folder| Self(Place::Folder(folder)))
                 .map_err(|()| "must name a folder of this computer, as file:///folder does".into()),
-            Some(Ok(url)) if url.scheme() == "s3" => Self::bucket(url),
+            Some(Ok(url)) if url.scheme() == "s3" => Self::bucket(url, aws),
             _ => Err("must be a folder, or a bucket such as s3://bucket/folder".into()),
         }
     }
 
-    fn bucket(url: Url) -> Result<Self, String> {
+    fn bucket(url: Url, aws: impl IntoIterator<Item = (String, String)>) -> Result<Self, String> {
         if url.host_str().is_none_or(str::is_empty) || !url.username().is_empty() {
             return Err("must be a folder, or a bucket such as s3://bucket/folder".into());
         }
         let retry = RetryConfig { max_retries: 3, retry_timeout: AGAIN, ..RetryConfig::default() };
         // The provider of encryption must be in place before the first client is made.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let built = AmazonS3Builder::from_env()
-            .with_bucket_name(url.host_str().unwrap_or_default())
-            .with_retry(retry)
-            .with_client_options(ClientOptions::new().with_timeout(CALL))
-            .build();
+        let ours = (CALL.0.to_owned(), CALL.1.to_owned());
+        let settings =
+            std::iter::once(ours).chain(aws).filter(|(name, _)| name.starts_with("AWS_"));
+        let builder = settings.fold(AmazonS3Builder::new(), |builder, (name, value)| {
+            match name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
+                Ok(key) => builder.with_config(key, value),
+                Err(_) => builder,
+            }
+        });
+        let built =
+            builder.with_bucket_name(url.host_str().unwrap_or_default()).with_retry(retry).build();
         // What is wrong could quote a key.
         let store = built.map_err(|_| "names a bucket, and the AWS_ settings for it are wrong")?;
         let prefix = Path::parse(url.path()).map_err(|_| "has a path that no bucket has")?;
@@ -80,9 +113,11 @@ impl Storage {
     /// # Errors
     /// When the storage does not take it.
     pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), StorageError> {
-        let (store, path) = self.at(name, true)?;
-        store.put(&path, bytes.into()).await?;
-        Ok(())
+        let kept = async {
+            let (store, path) = self.at(name, true)?;
+            store.put(&path, bytes.into()).await
+        };
+        kept.await.map(|_| ()).map_err(|error| self.broken("put", &error))
     }
 
     /// What lies under this name, if anything does.
@@ -96,8 +131,8 @@ impl Storage {
         };
         match found.await {
             Ok(bytes) => Ok(Some(bytes.into())),
-            Err(Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error.into()),
+            Err(error) if trouble::is_nothing_there(&error) => Ok(None),
+            Err(error) => Err(self.broken("get", &error)),
         }
     }
 
@@ -110,7 +145,11 @@ impl Storage {
         self.put(&name, name.clone().into()).await?;
         let kept = self.get(&name).await?;
         self.remove(&name).await?;
-        if kept == Some(name.clone().into()) { Ok(()) } else { Err(missing(&name).into()) }
+        if kept == Some(name.into()) {
+            Ok(())
+        } else {
+            Err(StorageError { place: self.to_string(), trouble: Trouble::Forgetful })
+        }
     }
 
     /// Removes what lies under this name, if anything does.
@@ -123,9 +162,19 @@ impl Storage {
             store.delete(&path).await
         };
         match removed.await {
-            Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(()) => Ok(()),
+            Err(error) if trouble::is_nothing_there(&error) => Ok(()),
+            Err(error) => Err(self.broken("remove", &error)),
         }
+    }
+
+    /// Counts an error, and says it in our words.
+    fn broken(&self, doing: &'static str, error: &Error) -> StorageError {
+        let trouble = Trouble::of(error);
+        let why = trouble.name();
+        metrics::counter!("maskline_storage_errors_total", "doing" => doing, "why" => why)
+            .increment(1);
+        StorageError { place: self.to_string(), trouble }
     }
 
     /// The store, and the place of this name in it. A folder is looked for each time: it may have

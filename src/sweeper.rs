@@ -7,7 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{app::App, conversation::store, database, dispatch, pool};
+use crate::{
+    app::App,
+    conversation::store,
+    database::{self, in_time},
+    dispatch, pool,
+};
 
 /// How often it looks when nothing was due.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -22,13 +27,13 @@ const BATCH: i64 = 100;
 pub async fn run(app: App) {
     let mut next_round = Instant::now();
     while !app.draining.is_cancelled() {
-        let swept = in_time(step(&app)).await;
+        let swept = in_time(PATIENCE, step(&app)).await;
         if let Err(error) = &swept {
             tracing::warn!(%error, "the sweeper could not sweep; trying again");
         }
         if next_round <= Instant::now() {
             next_round += ROUND;
-            if let Err(error) = in_time(look_at_pool(&app)).await {
+            if let Err(error) = in_time(PATIENCE, look_at_pool(&app)).await {
                 tracing::warn!(%error, "the sweeper could not look at the pool; trying again");
             }
         }
@@ -41,11 +46,6 @@ pub async fn run(app: App) {
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
-}
-
-async fn in_time<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-    tokio::time::timeout(PATIENCE, work).await.map_err(late)?
 }
 
 /// Sweeps once: what is due, up to a batch of it. Returns how many conversations were looked at.

@@ -197,24 +197,59 @@ pub async fn list(conn: &mut PgConnection, all: bool, now: Timestamp) -> sqlx::R
     Ok(listed.collect())
 }
 
-/// Closes an open task; none when there is no such task. False when it was closed before, which
-/// stays as it is.
+/// What came of closing a task.
+#[derive(Debug)]
+pub enum Closed {
+    /// It was open, and is closed.
+    Now(About),
+    /// It was closed before, and stays as it is.
+    Before,
+    /// There is no such task.
+    Never,
+}
+
+/// What a task was about.
+#[derive(Debug)]
+pub struct About {
+    /// Why staff were called.
+    pub kind: String,
+    /// The person.
+    pub person: Option<PersonId>,
+    /// The conversation.
+    pub conversation: Option<ConversationId>,
+    /// The masked number.
+    pub masked_number: Option<String>,
+}
+
+/// Closes an open task.
 pub async fn close(
     conn: &mut PgConnection,
     id: TaskId,
     outcome: &str,
     now: Timestamp,
-) -> sqlx::Result<Option<bool>> {
+) -> sqlx::Result<Closed> {
     let closed = sqlx::query!(
-        "update task set closed_at = $2, outcome = $3 where id = $1 and closed_at is null",
+        r#"with closed as (
+               update task set closed_at = $2, outcome = $3
+               where id = $1 and closed_at is null
+               returning kind, person_id, conversation_id, masked_number_id
+           )
+           select c.kind, c.person_id, c.conversation_id, m.number as "number?"
+           from closed c
+           left join masked_number m on m.id = c.masked_number_id"#,
         id as _,
         now.to_sqlx() as _,
         outcome,
     )
-    .execute(&mut *conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    if closed.rows_affected() == 1 {
-        return Ok(Some(true));
+    if let Some(task) = closed {
+        return Ok(Closed::Now(About {
+            kind: task.kind,
+            person: task.person_id,
+            conversation: task.conversation_id,
+            masked_number: task.number,
+        }));
     }
     let exists = sqlx::query_scalar!(
         r#"select exists (select from task where id = $1) as "exists!""#,
@@ -222,7 +257,7 @@ pub async fn close(
     )
     .fetch_one(conn)
     .await?;
-    Ok(exists.then_some(false))
+    Ok(if exists { Closed::Before } else { Closed::Never })
 }
 
 /// How many tasks of each kind are open, and how many of those overdue by the database's clock.

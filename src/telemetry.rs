@@ -8,7 +8,7 @@ use std::{io::IsTerminal, sync::OnceLock};
 use jiff::Timestamp;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing::{Level, Metadata, level_filters::LevelFilter};
+use tracing::{Level, Metadata, Span, level_filters::LevelFilter};
 use tracing_subscriber::{
     EnvFilter, Layer, filter::FilterFn, layer::SubscriberExt, util::SubscriberInitExt,
 };
@@ -46,6 +46,25 @@ pub fn log() {
 pub fn finish() {
     #[cfg(feature = "otel")]
     traces::finish();
+}
+
+/// The trace that is being written here, as W3C's `traceparent`; none where none is.
+pub fn traceparent() -> Option<String> {
+    #[cfg(feature = "otel")]
+    return traces::traceparent();
+    #[cfg(not(feature = "otel"))]
+    None
+}
+
+/// A span that goes on with this trace, however long ago and in whichever process it began.
+pub fn going_on(traceparent: Option<&str>) -> Span {
+    #[cfg(feature = "otel")]
+    if let Some(traceparent) = traceparent {
+        return traces::going_on(traceparent);
+    }
+    #[cfg(not(feature = "otel"))]
+    let _ = traceparent;
+    Span::none()
 }
 
 /// The bounds of what takes time, in seconds: from a webhook's milliseconds to a night's backlog.
@@ -105,6 +124,10 @@ fn describe() {
     describe_counter!(
         "maskline_code_alarm_total",
         "Codes that failed while so many fail that somebody seems to be guessing"
+    );
+    describe_counter!(
+        "maskline_storage_errors_total",
+        "Times that the storage of pictures did not work, by what was done and why"
     );
     describe_counter!("maskline_answers_total", "Texts of Maskline's own, by what they say");
     describe_counter!("maskline_tasks_raised_total", "Tasks that staff were given, by kind");

@@ -56,6 +56,8 @@ pub enum Kind {
     CarrierLifted,
     /// Staff changed when it ends by itself; the detail says to what.
     Kept,
+    /// Staff did what the rule names; the detail says who, and what came of it.
+    Staff,
     /// A person may no longer be texted.
     OptedOut,
     /// A person may be texted again.
@@ -105,6 +107,7 @@ impl Kind {
             Self::Flagged => "flagged",
             Self::CarrierLifted => "carrier_lifted",
             Self::Kept => "kept",
+            Self::Staff => "staff",
             Self::OptedOut => "opted_out",
             Self::OptedIn => "opted_in",
             Self::Dropped => "dropped",

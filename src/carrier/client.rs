@@ -218,13 +218,21 @@ fn retry_after(response: &Response) -> Option<SignedDuration> {
 }
 
 /// Reads an answer of at most so many bytes; null when it is longer, or no JSON.
-pub(super) async fn read(mut response: Response, most: usize) -> reqwest::Result<Value> {
+pub(super) async fn read(response: Response, most: usize) -> reqwest::Result<Value> {
+    Ok(read_if_short(response, most).await?.unwrap_or(Value::Null))
+}
+
+/// Reads an answer; none when it is longer than so many bytes, null when it is no JSON.
+pub(super) async fn read_if_short(
+    mut response: Response,
+    most: usize,
+) -> reqwest::Result<Option<Value>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > most {
-            return Ok(Value::Null);
+            return Ok(None);
         }
     }
-    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    Ok(Some(serde_json::from_slice(&bytes).unwrap_or(Value::Null)))
 }

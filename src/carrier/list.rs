@@ -7,7 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
 use super::{
-    client::{Flowroute, plain, read},
+    client::{Flowroute, plain, read_if_short},
     listed::{self, Listed},
     wire,
 };
@@ -16,7 +16,8 @@ use super::{
 const PAGE: usize = 200;
 /// More pages than this are too much for one list: it is asked for in shorter parts.
 const MOST_PAGES: usize = 50;
-/// More than this of a page, in bytes, is not read. 200 usual texts take about 100,000.
+/// More than this of a page, in bytes, is not read: fewer messages must be asked for. 200 usual texts
+/// take about 100,000.
 const LONGEST_PAGE: usize = 4 * 1024 * 1024;
 
 /// Why the list could not be read.
@@ -100,7 +101,8 @@ impl Flowroute {
             }
             status => return Err(ListError::Status(status.as_u16())),
         }
-        read(response, LONGEST_PAGE).await.map_err(unreachable)
+        let page = read_if_short(response, LONGEST_PAGE).await.map_err(unreachable)?;
+        page.ok_or(ListError::TooMuch)
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::PgPool;
 
-use super::{Done, moment, numbers::Format, pseudonym};
+use super::{Done, by::By, moment, numbers::Format, pseudonym};
 use crate::{
     audit::{self, Kind, Record},
     config,
@@ -34,6 +34,9 @@ Example:  maskline conversations keep 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 --sil
         /// Its new terms.
         #[command(flatten)]
         until: Until,
+        /// Who changes them.
+        #[command(flatten)]
+        by: By,
     },
 }
 
@@ -59,11 +62,11 @@ pub async fn run(config: Option<&Path>, command: Conversations) -> Done {
         Conversations::List { format } => {
             print(&terms::list(&mut *db.acquire().await?).await?, format)
         }
-        Conversations::Keep { id, until } => keep(&db, id, &until).await,
+        Conversations::Keep { id, until, by } => keep(&db, id, &until, &by).await,
     }
 }
 
-async fn keep(db: &PgPool, id: ConversationId, until: &Until) -> Done {
+async fn keep(db: &PgPool, id: ConversationId, until: &Until, by: &By) -> Done {
     let terms = Change { silence: until.silence, ends_at: until.until };
     let mut tx = db.begin().await?;
     let now = super::now(&mut tx).await?;
@@ -76,14 +79,13 @@ async fn keep(db: &PgPool, id: ConversationId, until: &Until) -> Done {
     let silence = terms.silence.map(|silence| format!("silence {}h", silence.as_hours()));
     let ends_at = terms.ends_at.map(|ends_at| format!("until {ends_at}"));
     let detail: Vec<String> = silence.into_iter().chain(ends_at).collect();
-    let record = Record {
-        conversation: Some(id),
-        detail: Some(detail.join(", ")),
-        ..Record::of(Kind::Kept)
-    };
-    audit::record(&mut tx, &[record], now).await?;
+    let detail = detail.join(", ");
+    let record =
+        Record { conversation: Some(id), detail: Some(detail.clone()), ..Record::of(Kind::Kept) };
+    let who = Record { conversation: Some(id), ..by.record("conversations_keep", &detail) };
+    audit::record(&mut tx, &[record, who], now).await?;
     tx.commit().await?;
-    println!("kept: {}", detail.join(", "));
+    println!("kept: {detail}");
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! `maskline optout`: opt-outs that reached staff by other means than a text.
 
+mod list;
 mod number;
 
 use std::{
@@ -9,14 +10,15 @@ use std::{
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use self::number::{OneNumber, Whom, holds, read_list};
-use super::{Done, Failure, moment, numbers::Format, pseudonym, words};
+use super::{Done, Failure, by::By, moment, numbers::Format, words};
 use crate::{
+    audit::{self, Record},
     clock::Clock,
     config,
-    consent::{self, Channel, InForce, Silent},
+    consent::{self, Channel, InForce},
     dispatch,
     ids::PersonId,
     people,
@@ -48,6 +50,9 @@ Example:  maskline optout add +12065550142 --evidence \"asked by phone, ticket 4
         /// How it came in.
         #[arg(long, value_enum, default_value_t = Source::Staff)]
         channel: Source,
+        /// Who notes it.
+        #[command(flatten)]
+        by: By,
     },
     /// Let somebody be texted again.
     ///
@@ -65,6 +70,9 @@ Example:  maskline optout add +12065550142 --evidence \"asked by phone, ticket 4
         /// Do not ask, even where they opted out themselves.
         #[arg(long)]
         yes: bool,
+        /// Who takes it back.
+        #[command(flatten)]
+        by: By,
     },
     /// List who may not be texted, with the last two digits of their numbers.
     #[command(after_help = "Example:  maskline optout list --format json")]
@@ -90,27 +98,27 @@ pub enum Source {
 /// When the settings or the database cannot be used, or nothing fits what was asked for.
 pub async fn run(config: Option<&Path>, command: OptOut) -> Done {
     match command {
-        OptOut::Add { number, evidence, channel } => {
+        OptOut::Add { number, evidence, channel, by } => {
             let channel = match channel {
                 Source::Staff => Channel::Staff,
                 Source::Import => Channel::Import,
             };
-            let how = How { brand: config::brand(config)?, channel, evidence };
+            let how = How { brand: config::brand(config)?, channel, evidence, by };
             let numbers = match number {
                 Whom::One(number) => vec![number],
                 Whom::Many => read_list(&read_input()?)?,
             };
             add(&super::open(config).await?, &numbers, &how).await
         }
-        OptOut::Remove { number: Whom::One(number), reason, yes } => {
-            remove(&super::open(config).await?, &number, reason, yes).await
+        OptOut::Remove { number: Whom::One(number), reason, yes, by } => {
+            remove(&super::open(config).await?, &number, reason, yes, &by).await
         }
         OptOut::Remove { number: Whom::Many, .. } => {
             Err("remove takes one number at a time, so that each has its own reason".into())
         }
         OptOut::List { format } => {
             let db = super::open(config).await?;
-            list(&consent::list(&mut *db.acquire().await?).await?, format)
+            list::print(&consent::list(&mut *db.acquire().await?).await?, format)
         }
     }
 }
@@ -120,6 +128,7 @@ struct How {
     brand: Brand,
     channel: Channel,
     evidence: Option<String>,
+    by: By,
 }
 
 /// What became of one number.
@@ -192,13 +201,17 @@ async fn add_one(db: &PgPool, number: &PhoneNumber, how: &How) -> Result<Added, 
         Added::Before(since)
     } else {
         let how_known = (how.channel, how.evidence.clone());
-        Added::Now { ended: dispatch::opt_out(&mut tx, &how.brand, person, how_known, now).await? }
+        let ended = dispatch::opt_out(&mut tx, &how.brand, person, how_known, now).await?;
+        let what = how.evidence.as_deref().unwrap_or("no evidence given");
+        let record = Record { person: Some(person), ..how.by.record("optout_add", what) };
+        audit::record(&mut tx, &[record], now).await?;
+        Added::Now { ended }
     };
     tx.commit().await?;
     Ok(added)
 }
 
-async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool) -> Done {
+async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool, by: &By) -> Done {
     if holds(&reason, number) {
         return Err(number_in_words("--reason"));
     }
@@ -209,7 +222,7 @@ async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool) ->
     };
     let known = people::find(&mut *db.acquire().await?, number).await?;
     let person = known.ok_or_else(nothing)?;
-    let before = in_force(db, person).await?;
+    let before = in_force(&mut *db.acquire().await?, person).await?;
     if !before.suppressed {
         return Err(nothing());
     }
@@ -227,11 +240,13 @@ async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool) ->
 
     let mut tx = db.begin().await?;
     let now = consent::lock(&mut tx, person, None).await?;
-    let after = consent::fold(&consent::history(&mut tx, person).await?);
+    let after = in_force(&mut tx, person).await?;
     if after.own_at != before.own_at || !after.suppressed {
         return Err("they texted meanwhile: look again with `maskline optout list`".into());
     }
+    let record = Record { person: Some(person), ..by.record("optout_remove", &reason) };
     dispatch::opt_in(&mut tx, person, reason, now).await?;
+    audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
 
     println!("{} may be texted again", number.hidden());
@@ -250,8 +265,16 @@ fn number_in_words(option: &str) -> Failure {
         .into()
 }
 
-async fn in_force(db: &PgPool, person: PersonId) -> sqlx::Result<InForce> {
-    Ok(consent::fold(&consent::history(&mut *db.acquire().await?, person).await?))
+/// What is in force for a person. Releases without the ledger silence people beside it, and only by
+/// their own texts: so does one that still runs while its successor is brought in.
+async fn in_force(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<InForce> {
+    let in_force = consent::fold(&consent::history(conn, person).await?);
+    Ok(match consent::silent_since(conn, person).await? {
+        Some(since) if !in_force.suppressed => {
+            InForce { suppressed: true, own: true, own_at: Some(since), ..in_force }
+        }
+        _ => in_force,
+    })
 }
 
 /// Asks on the terminal; there is nobody to ask elsewhere.
@@ -267,33 +290,6 @@ fn ask() -> Done {
 fn said_yes(input: &mut impl BufRead) -> bool {
     let mut answer = String::new();
     input.read_line(&mut answer).is_ok() && answer.trim() == "yes"
-}
-
-fn list(silent: &[Silent], format: Format) -> Done {
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(silent)?),
-        Format::Table if silent.is_empty() && std::io::stdout().is_terminal() => {
-            println!("Nobody is opted out.");
-        }
-        Format::Table => {
-            println!(
-                "{:<6}  {:<8}  {:<20}  {:<13}  {:<7}  EVIDENCE",
-                "NUMBER", "PERSON", "SINCE", "RULE", "CHANNEL"
-            );
-            for one in silent {
-                println!(
-                    "…{:<5}  {:<8}  {:<20}  {:<13}  {:<7}  {}",
-                    one.last_two_digits,
-                    pseudonym(one.person),
-                    moment(one.since),
-                    one.rule,
-                    one.channel.as_deref().unwrap_or("-"),
-                    one.evidence.as_deref().unwrap_or("-"),
-                );
-            }
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 use sqlx::PgPool;
 
-use super::{Done, moment, numbers::Format};
+use super::{Done, by::By, moment, numbers::Format};
 use crate::{
+    audit::{self, Record},
     ids::TextId,
     outbox::staff::{self, Listed},
 };
@@ -39,6 +40,9 @@ pub struct Texts {
     /// The texts' ids, as `maskline outbox unknown` shows them.
     #[arg(required = true, value_name = "ID")]
     ids: Vec<TextId>,
+    /// Who decides.
+    #[command(flatten)]
+    by: By,
 }
 
 /// Runs one of the commands.
@@ -53,13 +57,15 @@ pub async fn run(config: Option<&Path>, command: Outbox) -> Done {
             let now = super::now(&mut conn).await?;
             print(&staff::list(&mut conn, now).await?, format)
         }
-        Outbox::Resend(texts) => decide(&db, &texts.ids, true).await,
-        Outbox::Drop(texts) => decide(&db, &texts.ids, false).await,
+        Outbox::Resend(texts) => decide(&db, &texts, true).await,
+        Outbox::Drop(texts) => decide(&db, &texts, false).await,
     }
 }
 
 /// Sends texts again or drops them: all, or none if one of them is not to be had.
-async fn decide(db: &PgPool, ids: &[TextId], is_sent: bool) -> Done {
+async fn decide(db: &PgPool, Texts { ids, by }: &Texts, is_sent: bool) -> Done {
+    let (rule, what) =
+        if is_sent { ("outbox_resend", "sent again") } else { ("outbox_drop", "dropped") };
     let mut wrong = Vec::new();
     let mut tx = db.begin().await?;
     let now = super::now(&mut tx).await?;
@@ -74,6 +80,8 @@ async fn decide(db: &PgPool, ids: &[TextId], is_sent: bool) -> Done {
     if !wrong.is_empty() {
         return Err(format!("nothing was done:{}", wrong.concat()).into());
     }
+    let record = |id: &TextId| Record { text: Some(*id), ..by.record(rule, what) };
+    audit::record(&mut tx, &ids.iter().map(record).collect::<Vec<_>>(), now).await?;
     tx.commit().await?;
     match (ids.len(), is_sent) {
         (1, true) => println!("1 text is sent again"),

@@ -4,10 +4,19 @@ use std::{io::IsTerminal, path::Path};
 
 use clap::Subcommand;
 
-use super::{Done, moment, numbers::Format, pseudonym, words};
+use sqlx::PgPool;
+
+use super::{
+    Done,
+    by::{By, refuse_numbers},
+    moment,
+    numbers::Format,
+    pseudonym, words,
+};
 use crate::{
+    audit::{self, Record},
     ids::TaskId,
-    tasks::{self, Listed},
+    tasks::{self, About, Closed, Listed},
 };
 
 /// Shows and closes what staff must look at.
@@ -32,6 +41,9 @@ Example:  maskline tasks close 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 --outcome \"
         /// What came of it. No phone numbers: those are kept in one place only.
         #[arg(long, value_name = "TEXT", value_parser = words)]
         outcome: String,
+        /// Who closes it.
+        #[command(flatten)]
+        by: By,
     },
 }
 
@@ -41,25 +53,40 @@ Example:  maskline tasks close 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 --outcome \"
 /// When the settings or the database cannot be used, or there is no such open task.
 pub async fn run(config: Option<&Path>, command: Tasks) -> Done {
     let db = super::open(config).await?;
-    let mut conn = db.acquire().await?;
-    let now = super::now(&mut conn).await?;
     match command {
-        Tasks::List { all, format } => print(&tasks::list(&mut conn, all, now).await?, format),
-        Tasks::Close { id, outcome } => {
-            match tasks::close(&mut conn, id, &outcome, now).await? {
-                Some(true) => println!("closed"),
-                Some(false) => {
-                    return Err(
-                        "this task is closed already: see `maskline tasks list --all`".into()
-                    );
-                }
-                None => {
-                    return Err("there is no such task: see `maskline tasks list --all`".into());
-                }
-            }
-            Ok(())
+        Tasks::List { all, format } => {
+            let mut conn = db.acquire().await?;
+            let now = super::now(&mut conn).await?;
+            print(&tasks::list(&mut conn, all, now).await?, format)
         }
+        Tasks::Close { id, outcome, by } => close(&db, id, &outcome, &by).await,
     }
+}
+
+async fn close(db: &PgPool, id: TaskId, outcome: &str, by: &By) -> Done {
+    refuse_numbers("--outcome", outcome)?;
+    let mut tx = db.begin().await?;
+    let now = super::now(&mut tx).await?;
+    let About { kind, person, conversation, masked_number } =
+        match tasks::close(&mut tx, id, outcome, now).await? {
+            Closed::Now(about) => about,
+            Closed::Before => {
+                return Err("this task is closed already: see `maskline tasks list --all`".into());
+            }
+            Closed::Never => {
+                return Err("there is no such task: see `maskline tasks list --all`".into());
+            }
+        };
+    let record = Record {
+        person,
+        conversation,
+        masked_number: masked_number.and_then(|number| number.parse().ok()),
+        ..by.record("tasks_close", &format!("{kind} {id}: {outcome}"))
+    };
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
+    println!("closed");
+    Ok(())
 }
 
 fn print(tasks: &[Listed], format: Format) -> Done {

@@ -120,7 +120,17 @@ async fn ask(server: &PgConnectOptions) -> sqlx::Result<(PgConnectOptions, PgCon
 
 /// Whether this connection leads to a server that takes writes, and answers in time.
 pub(super) async fn is_writable(conn: &mut PgConnection) -> bool {
-    in_time(takes_writes(conn)).await.unwrap_or(false)
+    asked(conn).await.unwrap_or(false)
+}
+
+/// The same, where it matters whether there was an answer.
+pub(super) async fn asked(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    in_time(takes_writes(conn)).await
+}
+
+/// Whether this connection is answered in time, whatever its server takes.
+pub(super) async fn answers(conn: &mut PgConnection) -> bool {
+    in_time(conn.ping()).await.is_ok()
 }
 
 async fn takes_writes(conn: &mut PgConnection) -> sqlx::Result<bool> {

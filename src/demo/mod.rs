@@ -3,10 +3,12 @@
 //! A PostgreSQL of its own, the simulated carrier, the service as `serve` runs it, and a page with
 //! two phones. Nothing listens but on 127.0.0.1, and nothing is left behind.
 
+mod files;
 mod home;
 mod installed;
 mod page;
 pub mod postgres;
+mod samples;
 mod snapshot;
 
 use std::{
@@ -180,6 +182,11 @@ async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
 
 fn masked() -> Vec<PhoneNumber> {
     MASKED.iter().filter_map(|number| number.parse().ok()).collect()
+}
+
+/// The demo's phones that have a name and a number.
+fn phones() -> Vec<(&'static str, PhoneNumber)> {
+    PHONES.iter().filter_map(|(name, number)| Some((*name, number.parse().ok()?))).collect()
 }
 
 async fn local(port: u16) -> Result<TcpListener, serve::StartError> {

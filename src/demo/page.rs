@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
-use super::snapshot;
+use super::{files, snapshot};
 use crate::{
     carrier::simulator::{Exchange, Faults, NewText, Simulator, TextRefused, Texted},
     code::Code,
@@ -60,6 +60,7 @@ pub(super) fn routes(watched: Watched) -> Router {
         .route("/", get(file("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/demo.css", get(file("text/css; charset=utf-8", include_str!("page/demo.css"))))
         .merge(scripts())
+        .merge(files::routes())
         .route("/state", get(state))
         .route("/events", get(events))
         .route("/qr/{number}/{code}", get(qr))
@@ -83,6 +84,7 @@ fn scripts() -> Router<Watched> {
         ("/between.js", include_str!("page/between.js")),
         ("/demo.js", include_str!("page/demo.js")),
         ("/phones.js", include_str!("page/phones.js")),
+        ("/pictures.js", include_str!("page/pictures.js")),
         ("/scenes.js", include_str!("page/scenes.js")),
         ("/segments.js", include_str!("page/segments.js")),
         ("/staff.js", include_str!("page/staff.js")),

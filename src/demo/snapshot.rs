@@ -54,10 +54,14 @@ struct Text {
     direction: &'static str,
     with: PhoneNumber,
     body: String,
+    /// How many pictures it has, or other files.
+    pictures: usize,
     at: Timestamp,
     /// Of a sent text: what became of it. Of a received one: nothing.
     state: Option<&'static str>,
     note: Option<String>,
+    /// Of a sent text: why pictures of it were not passed on, each reason once.
+    refused: Vec<String>,
     /// Of a received text: `relay`, `service`, or nothing where the carrier itself wrote it.
     source: Option<&'static str>,
 }
@@ -123,27 +127,42 @@ fn read(
     fates: &HashMap<String, Fate>,
     sources: &HashMap<String, &'static str>,
 ) -> Text {
-    let PhoneText { id, direction, with, body, at, .. } = text;
-    let (direction, fate) = match direction {
+    let PhoneText { id, direction, with, body, at, media_urls } = text;
+    let pictures = media_urls.len();
+    let (direction, fate, source) = match direction {
         // A text that Maskline has not taken yet waits at the carrier.
-        Way::Out => ("out", fates.get(&id).cloned().unwrap_or(("queued", None))),
-        Way::In => {
-            let source = sources.get(&id).copied();
-            return Text { id, direction: "in", with, body, at, state: None, note: None, source };
-        }
+        Way::Out => ("out", fates.get(&id).cloned().unwrap_or_else(Fate::queued), None),
+        Way::In => ("in", Fate::default(), sources.get(&id).copied()),
     };
-    let (state, note) = fate;
-    Text { id, direction, with, body, at, state: Some(state), note, source: None }
+    let Fate { state, note, refused } = fate;
+    Text { id, direction, with, body, pictures, at, state, note, refused, source }
 }
 
 /// What became of a text: its state as the page names it, and why.
-type Fate = (&'static str, Option<String>);
+#[derive(Clone, Default)]
+struct Fate {
+    state: Option<&'static str>,
+    note: Option<String>,
+    refused: Vec<String>,
+}
+
+impl Fate {
+    fn queued() -> Self {
+        Self { state: Some("queued"), ..Self::default() }
+    }
+}
 
 /// What became of the texts that came in: of each, the relay it caused, if it caused one.
 async fn fates(watched: &Watched, inbound: &[String]) -> sqlx::Result<HashMap<String, Fate>> {
     let rows = sqlx::query!(
-        r#"select r.carrier_id as "id!", r.kind, o.state as "waiting?", m.delivery as "delivery?",
-               m.status, f.detail as "failure?"
+        r#"select r.carrier_id as "id!", r.kind, o.state as "waiting?", o.held as "held?",
+               m.delivery as "delivery?", m.status, f.detail as "failure?",
+               array(
+                   select distinct p.refused
+                   from media p
+                   where p.text_id = r.text_id and p.refused is not null
+                   order by p.refused
+               ) as "refused!: Vec<String>"
            from audit_record r
            left join outbox o on o.id = r.text_id
            left join carrier_message m on m.text_id = r.text_id
@@ -166,8 +185,12 @@ async fn fates(watched: &Watched, inbound: &[String]) -> sqlx::Result<HashMap<St
         };
     let rows = rows.into_iter().map(|row| {
         let state = fate(&row.kind, row.waiting.as_deref(), row.delivery.as_deref());
-        let note = row.failure.or(row.status).filter(|_| state == "failed");
-        (row.id, (state, note))
+        let note = match state {
+            "failed" => row.failure.or(row.status),
+            "queued" => row.held.filter(|held| *held).map(|_| "fetching_pictures".to_owned()),
+            _ => None,
+        };
+        (row.id, Fate { state: Some(state), note, refused: row.refused })
     });
     // Of each text the relay comes last, and so it stays.
     Ok(rows.collect())

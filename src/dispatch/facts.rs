@@ -26,7 +26,7 @@ pub(super) async fn load(
     app: &App,
     conn: &mut PgConnection,
     sender: Address,
-    Parsed { text, command }: &Parsed,
+    Parsed { text, command, .. }: &Parsed,
     taken: Taken,
 ) -> sqlx::Result<Facts> {
     let Taken { at: now, open: loaded, suppressed, blocked_here, given, .. } = taken;

@@ -13,6 +13,8 @@ use crate::{audit::Record, conversation::effect::Effect, outbox, texts::Brand};
 pub(super) struct Outcome<'a> {
     pub(super) origin: Origin<'a>,
     pub(super) effects: &'a [Effect],
+    /// The trace of the text, where one is written.
+    pub(super) traceparent: Option<&'a str>,
 }
 
 /// Promises the texts of what was decided, records all of it in one statement, and calls staff.
@@ -23,17 +25,19 @@ pub(super) async fn finish(
     mut records: Vec<Record>,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let mut promises = Vec::new();
-    for Outcome { origin, effects } in outcomes {
+    let (mut promises, mut traces) = (Vec::new(), Vec::new());
+    for Outcome { origin, effects, traceparent } in outcomes {
         let texts = trail::promises(effects, origin, brand, now);
         records.extend(trail::records(effects, origin, &texts));
+        traces.extend(texts.iter().filter_map(|text| Some((text.id, (*traceparent)?))));
         promises.extend(texts);
     }
     for answer in promises.iter().filter_map(|promise| promise.answer) {
         metrics::counter!("maskline_answers_total", "answer" => answer).increment(1);
     }
     outbox::promise(conn, &promises, &records, now).await?;
-    for Outcome { origin, effects } in outcomes {
+    outbox::keep_traces(conn, &traces).await?;
+    for Outcome { origin, effects, .. } in outcomes {
         apply::keep_pictures(conn, origin, &promises, now).await?;
         apply::redirect(conn, origin, effects).await?;
         apply::call_staff(conn, origin, effects, now).await?;

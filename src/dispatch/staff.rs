@@ -33,7 +33,8 @@ pub async fn opt_out(
     let effects = decide::opt_out(&open, person);
     let origin = Origin::Staff { rule: "staff_opt_out", person, channel, evidence };
     apply(conn, &origin, &effects, now).await?;
-    finish(conn, brand, &[Outcome { origin, effects: &effects }], Vec::new(), now).await?;
+    let outcome = Outcome { origin, effects: &effects, traceparent: None };
+    finish(conn, brand, &[outcome], Vec::new(), now).await?;
     Ok(open.len())
 }
 

@@ -25,7 +25,7 @@ pub async fn sweep(
     let effects: Vec<Effect> =
         before.iter().flat_map(|conversation| conversation.pass(now)).collect();
     apply(conn, &Origin::Clock, &effects, now).await?;
-    let outcome = Outcome { origin: Origin::Clock, effects: &effects };
+    let outcome = Outcome { origin: Origin::Clock, effects: &effects, traceparent: None };
     finish(conn, brand, &[outcome], Vec::new(), now).await?;
     let after = store::open_among(conn, &due).await?;
     store::look_again(conn, &after).await?;
@@ -47,7 +47,7 @@ pub async fn end_carrier_blocked(
         .flat_map(|conversation| conversation.end_by_itself(EndReason::CarrierBlocked))
         .collect();
     apply(conn, &Origin::Clock, &effects, now).await?;
-    let outcome = Outcome { origin: Origin::Clock, effects: &effects };
+    let outcome = Outcome { origin: Origin::Clock, effects: &effects, traceparent: None };
     finish(conn, brand, &[outcome], Vec::new(), now).await?;
     store::settle_carrier_blocks(conn).await?;
     Ok(open.len())

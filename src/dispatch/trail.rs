@@ -9,6 +9,7 @@ use crate::{
     consent::Channel,
     conversation::{
         Address,
+        command::Rule,
         effect::{Decision, Effect},
         time,
     },
@@ -87,6 +88,8 @@ pub(super) fn promises(
     now: Timestamp,
 ) -> Vec<Promise> {
     let body = match origin {
+        // Blanks beside a picture are no words that could go without it.
+        Origin::Text { decision, .. } if decision.rule == Rule::Empty => "",
         Origin::Text { text, .. } => text.body.as_str(),
         Origin::Clock | Origin::Staff { .. } => "",
     };

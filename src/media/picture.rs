@@ -136,13 +136,16 @@ fn jpeg(image: &DynamicImage, quality: u8) -> Option<Vec<u8>> {
 }
 
 /// The same moving picture, frame by frame, without comments and whatever else stands between
-/// frames; none when it is broken or would take too long.
+/// frames; none when it is broken, would take too long, or would be huge wherever it is shown.
 fn repaint(file: &[u8]) -> Option<Vec<u8>> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
     options.set_memory_limit(MemoryLimit::Bytes(MEMORY.try_into().ok()?));
     let mut decoder = options.read_info(file).ok()?;
     let (width, height) = (decoder.width(), decoder.height());
+    if u64::from(width) * u64::from(height) > POINTS {
+        return None;
+    }
     let palette = decoder.global_palette().unwrap_or_default().to_vec();
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, width, height, &palette).ok()?;
@@ -193,6 +196,15 @@ mod tests {
             assert!(made.as_ref().is_ok_and(|made| made.bytes.len() <= 25_000), "{made:?}");
             assert_eq!(prepare(&file, 100), Err(Refusal::TooLarge));
         }
+    }
+
+    #[test]
+    fn a_tiny_file_is_no_huge_picture_on_the_others_phone() {
+        let mut file = Vec::new();
+        let mut encoder = Encoder::new(&mut file, u16::MAX, u16::MAX, &[0, 0, 0, 9, 9, 9]).unwrap();
+        encoder.write_frame(&gif::Frame::from_indexed_pixels(1, 1, vec![0], None)).unwrap();
+        drop(encoder);
+        assert_eq!(prepare(&file, 25_000), Err(Refusal::TooLarge));
     }
 
     proptest! {

@@ -2,6 +2,8 @@
 //!
 //! Whoever knows the token is the carrier, or was told by it. It is for one picture and one day.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::{Path, State, rejection::PathRejection},
@@ -12,17 +14,23 @@ use axum::{
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use tokio::sync::Semaphore;
 
 use super::store;
 use crate::{app::App, database, http::Problem};
 
+/// How many tokens are looked up at once. Anybody may try some, and must leave the database's other
+/// connections to the webhook.
+const LOOKS: usize = 4;
+
 /// The route for the public listener.
 pub fn routes(app: App) -> Router {
-    Router::new().route("/media/{token}", get(picture)).with_state(app)
+    let looks = Arc::new(Semaphore::new(LOOKS));
+    Router::new().route("/media/{token}", get(picture)).with_state((app, looks))
 }
 
 async fn picture(
-    State(app): State<App>,
+    State((app, looks)): State<(App, Arc<Semaphore>)>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let nothing = || Problem::mute(StatusCode::NOT_FOUND);
@@ -32,6 +40,7 @@ async fn picture(
         Problem::mute(StatusCode::SERVICE_UNAVAILABLE)
     };
     let found = async {
+        let _turn = looks.acquire().await.map_err(|_| sqlx::Error::PoolClosed)?;
         let mut conn = app.db.acquire().await?;
         let now = database::time(&mut conn, &app.clock).await?;
         find(&mut conn, &token, now).await

@@ -19,6 +19,8 @@ pub(super) struct Claim {
     pub(super) place: i16,
     pub(super) url: String,
     pub(super) key: String,
+    /// When it came in.
+    pub(super) since: Timestamp,
 }
 
 /// What became of a picture.
@@ -109,7 +111,8 @@ pub(super) async fn claim(
            set attempts = m.attempts + 1, leased_until = $2
            from due
            where m.text_id = due.id and m.state = 'pending'
-           returning m.id, m.attempts, m.place, m.source_url as "url!", m.storage_key"#,
+           returning m.id, m.attempts, m.place, m.source_url as "url!", m.storage_key,
+               m.created_at"#,
         now.to_sqlx() as _,
         until.to_sqlx() as _,
         absurd(now).to_sqlx() as _,
@@ -124,6 +127,7 @@ pub(super) async fn claim(
             place: row.place,
             url: row.url,
             key: row.storage_key,
+            since: row.created_at.to_jiff(),
         })
         .collect();
     claims.sort_by_key(|claim| claim.place);
@@ -249,14 +253,20 @@ pub(super) async fn forget_unwanted(conn: &mut PgConnection) -> sqlx::Result<()>
     Ok(())
 }
 
-/// Pictures that came before this, as many as this at most, with their names in the storage.
+/// Pictures that came before this, as many as this at most, with their names in the storage. Those
+/// that a text still waits for are left: without them nothing would ever let it go.
 pub(super) async fn old(
     conn: &mut PgConnection,
     before: Timestamp,
     count: i64,
 ) -> sqlx::Result<Vec<(MediaId, String)>> {
     let rows = sqlx::query!(
-        "select id, storage_key from media where created_at < $1 order by created_at limit $2",
+        "select m.id, m.storage_key
+         from media m
+         where m.created_at < $1
+             and not exists (select from outbox o where o.id = m.text_id and o.held)
+         order by m.created_at
+         limit $2",
         before.to_sqlx() as _,
         count,
     )

@@ -15,7 +15,11 @@ use super::{
     source::NotFetched,
     store::{self, Claim, Outcome},
 };
-use crate::{app::App, database};
+use crate::{
+    app::App,
+    database::{self, in_time},
+    storage::StorageError,
+};
 
 /// How long claimed pictures are ours before others take this process for dead.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -27,15 +31,55 @@ const POLL: Duration = Duration::from_secs(1);
 const TEXTS: usize = 4;
 /// How many pictures of one text are passed on.
 const PICTURES: i16 = 10;
-/// After so many tries a picture is given up: with the waits below, after 4 to 9 minutes.
+/// After so many tries a picture that cannot be fetched is given up: with the waits below, after 4
+/// to 9 minutes.
 const TRIES: i16 = 10;
+/// How long a picture waits for our own storage. The carrier gives it out for days.
+const AWAY: SignedDuration = SignedDuration::from_hours(24);
 /// The first wait; each one after it is twice as long.
 const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(1);
+/// The longest wait for our own storage, so that all goes on soon after it is back.
+const STORAGE_WAIT: SignedDuration = SignedDuration::from_mins(1);
 /// How much all pictures of a text may hold, in bytes. The carrier takes 767,840, the words included.
 const ROOM: usize = 750_000;
+/// How long the database may take to hand out pictures, or to note what became of them; and how long
+/// removing old ones may keep new ones waiting.
+const GLANCE: Duration = Duration::from_secs(10);
 /// How often old pictures are looked for, and how many are removed at once.
 const ROUND: Duration = Duration::from_hours(1);
 const BATCH: i64 = 100;
+/// When it is gone on with removing what was left.
+const AGAIN: Duration = Duration::from_mins(1);
+
+/// Why the pictures of a text could not be had this time.
+#[derive(Debug, thiserror::Error)]
+enum NotMade {
+    /// Fetching them did not work.
+    #[error("{0}")]
+    Fetching(String),
+    /// Our own storage did not work.
+    #[error(transparent)]
+    Storing(#[from] StorageError),
+}
+
+impl NotMade {
+    /// Whether there is no sense in another try.
+    fn is_final(&self, claim: &Claim, now: Timestamp) -> bool {
+        match self {
+            Self::Fetching(_) => claim.attempt >= TRIES,
+            Self::Storing(_) => claim.since < now.saturating_sub(AWAY).unwrap_or(Timestamp::MIN),
+        }
+    }
+
+    /// How long to wait before the next one.
+    fn wait(&self, attempt: i16) -> SignedDuration {
+        let wait = backoff(attempt, rand::random());
+        match self {
+            Self::Fetching(_) => wait,
+            Self::Storing(_) => wait.min(STORAGE_WAIT),
+        }
+    }
+}
 
 /// Fetches pictures until the app is draining, then finishes those under way.
 pub async fn run(app: App, sources: Sources) {
@@ -44,7 +88,7 @@ pub async fn run(app: App, sources: Sources) {
     loop {
         if !app.draining.is_cancelled() {
             while texts.len() < TEXTS {
-                match claim(&app).await {
+                match in_time(GLANCE, claim(&app)).await {
                     Ok(claims) if claims.is_empty() => break,
                     Ok(claims) => drop(texts.spawn(work(app.clone(), sources.clone(), claims))),
                     Err(error) => {
@@ -55,7 +99,8 @@ pub async fn run(app: App, sources: Sources) {
             }
             if next_round <= Instant::now() {
                 next_round += ROUND;
-                if let Err(error) = remove_old(&app).await {
+                if let Err(error) = in_time(GLANCE, remove_old(&app)).await {
+                    next_round = Instant::now() + AGAIN;
                     tracing::warn!(%error, "old pictures could not be removed; trying again later");
                 }
             }
@@ -106,19 +151,20 @@ async fn claim(app: &App) -> sqlx::Result<Vec<Claim>> {
 /// Fetches, paints and stores the pictures of one text, and notes what became of them.
 async fn work(app: App, sources: Sources, claims: Vec<Claim>) {
     let made = tokio::time::timeout(PATIENCE, make(&app, &sources, &claims));
-    let outcomes = made.await.unwrap_or_else(|_| Err("it takes too long".to_owned()));
+    let outcomes =
+        made.await.unwrap_or_else(|_| Err(NotMade::Fetching("it takes too long".to_owned())));
     if let Err(error) = &outcomes {
         let id = claims.first().map(|claim| claim.id.to_string());
         tracing::warn!(id, %error, "a picture could not be passed on; trying again");
     }
     // When it cannot be noted, the lease ends, and all is done again.
-    if let Err(error) = settle(&app, &claims, outcomes).await {
+    if let Err(error) = in_time(GLANCE, settle(&app, &claims, outcomes)).await {
         tracing::warn!(%error, "cannot note what became of pictures; they are fetched again");
     }
 }
 
 /// What becomes of each picture; an error when one of them may be tried again.
-async fn make(app: &App, sources: &Sources, claims: &[Claim]) -> Result<Vec<Outcome>, String> {
+async fn make(app: &App, sources: &Sources, claims: &[Claim]) -> Result<Vec<Outcome>, NotMade> {
     let mut outcomes = Vec::new();
     let mut room = ROOM;
     let mut left = claims.len().min(usize::from(PICTURES.unsigned_abs()));
@@ -140,16 +186,21 @@ async fn make_one(
     sources: &Sources,
     claim: &Claim,
     room: usize,
-) -> Result<Outcome, String> {
+) -> Result<Outcome, NotMade> {
     if claim.place > PICTURES {
         return Ok(Outcome::Refused(Refusal::TooMany));
     }
     let file = match sources.fetch(&claim.url).await {
         Ok(file) => file,
         Err(NotFetched::Refused(why)) => return Ok(Outcome::Refused(why)),
-        Err(NotFetched::Later(why)) => return Err(why),
+        // The others go without it.
+        Err(NotFetched::Later(_)) if claim.attempt >= TRIES => {
+            return Ok(Outcome::Refused(Refusal::GaveUp));
+        }
+        Err(NotFetched::Later(why)) => return Err(NotMade::Fetching(why)),
     };
-    let easel = sources.easels.acquire().await.map_err(|error| error.to_string())?;
+    let easel = sources.easels.acquire().await;
+    let easel = easel.map_err(|error| NotMade::Fetching(error.to_string()))?;
     let painted = tokio::task::spawn_blocking(move || picture::prepare(&file, room)).await;
     drop(easel);
     // Whoever falls over it would fall over it again.
@@ -159,8 +210,7 @@ async fn make_one(
     };
     let (mime, bytes) = (picture.mime, picture.bytes.len());
     let sha256 = Sha256::digest(&picture.bytes).into();
-    let stored = app.settings.media.storage.put(&claim.key, picture.bytes).await;
-    stored.map_err(|error| error.to_string())?;
+    app.settings.media.storage.put(&claim.key, picture.bytes).await?;
     Ok(Outcome::Ready { mime, bytes, sha256 })
 }
 
@@ -168,17 +218,17 @@ async fn make_one(
 async fn settle(
     app: &App,
     claims: &[Claim],
-    outcomes: Result<Vec<Outcome>, String>,
+    outcomes: Result<Vec<Outcome>, NotMade>,
 ) -> sqlx::Result<()> {
-    let attempt = claims.first().map_or(0, |claim| claim.attempt);
+    let Some(first) = claims.first() else { return Ok(()) };
+    let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let outcomes = match outcomes {
-        Err(_) if attempt >= TRIES => {
+        Err(error) if error.is_final(first, now) => {
             Ok(claims.iter().map(|_| Outcome::Refused(Refusal::GaveUp)).collect())
         }
         other => other,
     };
-    let mut tx = app.db.begin().await?;
-    let now = database::time(&mut tx, &app.clock).await?;
     let mut released = false;
     match &outcomes {
         Ok(outcomes) => {
@@ -187,7 +237,7 @@ async fn settle(
             }
             released = release_settled(&mut tx, app, now).await?;
         }
-        Err(_) => store::postpone(&mut tx, claims, backoff(attempt, rand::random()), now).await?,
+        Err(error) => store::postpone(&mut tx, claims, error.wait(first.attempt), now).await?,
     }
     tx.commit().await?;
     if released {

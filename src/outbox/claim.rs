@@ -14,9 +14,9 @@ use crate::{
     phone::PhoneNumber,
 };
 
-/// How many texts of one kind are looked at, however few may leave: those that stand behind others
-/// are found only once.
-const WINDOW: i64 = 400;
+/// How many texts of one kind are looked at once it takes a second look, however few may leave: those
+/// that stand behind others are found only once.
+const WINDOW: usize = 400;
 
 /// A text that this worker alone may send until its lease ends.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub(super) struct Claim {
     pub(super) is_mms: bool,
     /// The tokens of its pictures.
     pub(super) media: Vec<String>,
+    /// The trace that called for it, where one is written.
+    pub(super) traceparent: Option<String>,
 }
 
 /// What is to be done with the texts that are due.
@@ -68,17 +70,49 @@ impl Due {
 
 /// Looks at the texts of these kinds that are due: urgent ones first, then those whose turn came
 /// first. Whether a recipient may be texted is asked here, just before texts leave.
+///
+/// It looks at no more than may leave, and at many more only when some of these may not.
 pub(super) async fn due(
     conn: &mut PgConnection,
     kinds: &[Kind],
+    most: usize,
     now: Timestamp,
 ) -> sqlx::Result<Due> {
+    let due = look_at(conn, kinds, most, now).await?;
+    let others = due.behind.len() + due.vain.len();
+    if others > 0 && due.free.len() + others >= most && most < WINDOW {
+        return look_at(conn, kinds, WINDOW, now).await;
+    }
+    Ok(due)
+}
+
+async fn look_at(
+    conn: &mut PgConnection,
+    kinds: &[Kind],
+    window: usize,
+    now: Timestamp,
+) -> sqlx::Result<Due> {
+    let window = i64::try_from(window).unwrap_or(i64::MAX);
     let kinds: Vec<bool> = kinds.iter().map(|kind| *kind == Kind::Mms).collect();
     let rows = sqlx::query!(
         r#"select o.id as "id: TextId", o.is_mms, ahead.id as "ahead?: TextId",
                case when s.person_id is not null and not o.despite_optout then 'opted_out'
                    when b.person_id is not null then 'carrier_blocked'
                    when o.give_up_at <= $2 then 'too_late'
+                   -- Whoever is met there now would seem to have said it.
+                   when o.kind = 'relay' and exists (
+                       select from participant mine
+                       join participant met on met.conversation_id = mine.conversation_id
+                           and met.person_id <> mine.person_id
+                       where mine.person_id = o.recipient_id
+                           and mine.masked_number_id = o.masked_number_id
+                           and mine.left_at is null
+                           and mine.conversation_id <> o.conversation_id
+                           and met.person_id not in (
+                               select said.person_id from participant said
+                               where said.conversation_id = o.conversation_id
+                           )
+                   ) then 'crossed'
                end as why
            from unnest($1::boolean[]) as wanted (is_mms)
            cross join (values (true), (false)) as turn (urgent)
@@ -104,7 +138,7 @@ pub(super) async fn due(
            order by o.urgent desc, o.due_at, o.seq"#,
         &kinds,
         now.to_sqlx() as _,
-        WINDOW,
+        window,
     )
     .fetch_all(conn)
     .await?;
@@ -114,6 +148,7 @@ pub(super) async fn due(
         match (row.why.as_deref(), row.ahead) {
             (Some("opted_out"), _) => due.vain.push((row.id, "opted_out")),
             (Some("carrier_blocked"), _) => due.vain.push((row.id, "carrier_blocked")),
+            (Some("crossed"), _) => due.vain.push((row.id, "crossed")),
             (Some(_), _) => due.vain.push((row.id, "too_late")),
             (None, Some(ahead)) => due.behind.push((row.id, ahead)),
             (None, None) => due.free.push((row.id, kind)),
@@ -140,10 +175,11 @@ pub(super) async fn take(
          )
          update outbox o
          set state = 'sending', attempt = o.attempt + 1, leased_until = $3, tried_at = $2,
-             first_tried_at = coalesce(o.first_tried_at, $2)
+             first_tried_at = coalesce(o.first_tried_at, $2), sent_to = null
          from mine, person p, masked_number m
          where o.id = mine.id and p.id = o.recipient_id and m.id = o.masked_number_id
          returning o.id, o.attempt, o.recipient_id, o.masked_number_id, o.body, o.is_mms, o.queued_at, o.media,
+             o.traceparent,
              p.number as person_number, m.number as masked_number",
         &ids,
         now.to_sqlx() as _,
@@ -168,6 +204,7 @@ pub(super) async fn take(
                 body: row.body,
                 is_mms: row.is_mms,
                 media: row.media,
+                traceparent: row.traceparent,
             })
         })
         .collect()
@@ -181,7 +218,7 @@ pub(super) async fn give_back(conn: &mut PgConnection, claims: &[Claim]) -> sqlx
     let times: Vec<SqlTimestamp> = claims.iter().map(|claim| claim.at.to_sqlx()).collect();
     sqlx::query!(
         "update outbox o
-         set state = 'queued', leased_until = null
+         set state = 'queued', leased_until = null, sent_to = null
          from unnest($1::uuid[], $2::integer[], $3::timestamptz[]) as claim (id, attempt, at)
          where o.id = claim.id and o.attempt = claim.attempt and o.tried_at = claim.at
              and o.state = 'sending'",

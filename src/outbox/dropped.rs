@@ -8,10 +8,12 @@ use uuid::Uuid;
 use super::{
     lanes,
     left::{Left, record_all},
+    told::{self, Certainty},
 };
 use crate::{
     audit::Kind,
     ids::{MaskedNumberId, PersonId, TextId},
+    texts::Brand,
 };
 
 /// Drops what is queued for somebody who has just opted out, but not the confirmation of that.
@@ -81,9 +83,9 @@ async fn drop_for(
                            select conversation_id from participant where person_id = $3
                        )
                    end
-               returning id, conversation_id, recipient_id, masked_number_id
+               returning id, conversation_id, recipient_id, sent_to, masked_number_id
            )
-           select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
+           select d.id, d.conversation_id, d.recipient_id, d.sent_to, d.masked_number_id,
                m.number as masked_number, $5::timestamptz as "at!"
            from dropped d
            join masked_number m on m.id = d.masked_number_id"#,
@@ -98,14 +100,16 @@ async fn drop_for(
     note(conn, dropped, why, now).await
 }
 
-/// Drops texts that were found to wait in vain, each for its reason. Returns how many.
+/// Drops texts that were found to wait in vain, each for its reason. Returns how many. Whose words
+/// would have been heard in another conversation is told that they did not arrive.
 pub(super) async fn drop_vain(
     conn: &mut PgConnection,
     vain: &[(TextId, &'static str)],
+    brand: &Brand,
     now: Timestamp,
 ) -> sqlx::Result<usize> {
     let mut count = 0;
-    for why in ["opted_out", "carrier_blocked", "too_late"] {
+    for why in ["opted_out", "carrier_blocked", "too_late", "crossed"] {
         let ids: Vec<Uuid> =
             vain.iter().filter(|(_, of)| *of == why).map(|(id, _)| id.uuid()).collect();
         if ids.is_empty() {
@@ -120,9 +124,10 @@ pub(super) async fn drop_vain(
                    delete from outbox o
                    using vain
                    where o.id = vain.id
-                   returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id
+                   returning o.id, o.conversation_id, o.recipient_id, o.sent_to,
+                       o.masked_number_id
                )
-               select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
+               select d.id, d.conversation_id, d.recipient_id, d.sent_to, d.masked_number_id,
                    m.number as masked_number, $2::timestamptz as "at!"
                from dropped d
                join masked_number m on m.id = d.masked_number_id"#,
@@ -132,7 +137,12 @@ pub(super) async fn drop_vain(
         .fetch_all(&mut *conn)
         .await?;
         count += dropped.len();
+        let untold: Vec<TextId> =
+            dropped.iter().filter(|_| why == "crossed").map(|left| left.id).collect();
         note(conn, dropped, why, now).await?;
+        for text in untold {
+            told::tell(conn, text, Certainty::Failed, brand, now).await?;
+        }
     }
     Ok(count)
 }

@@ -64,19 +64,21 @@ pub(super) async fn block(
     Ok(())
 }
 
-/// Notes a failure that may lie with the masked number. `why` is a word or two, such as
-/// `refused 422`.
+/// Notes a failure that may lie with the masked number, or with the phone. `why` is a word or two,
+/// such as `refused 422`.
 pub(super) async fn note(
     conn: &mut PgConnection,
-    number: MaskedNumberId,
+    (person, number): (PersonId, MaskedNumberId),
     why: &str,
     now: Timestamp,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into send_failure (masked_number_id, at, why) values ($1, $2, $3)",
+        "insert into send_failure (masked_number_id, at, why, recipient_id)
+         values ($1, $2, $3, $4)",
         number as _,
         now.to_sqlx() as _,
         why,
+        person as _,
     )
     .execute(conn)
     .await?;

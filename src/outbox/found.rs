@@ -42,7 +42,7 @@ pub async fn unsettled(
                p.number as phone, m.number as masked_number,
                coalesce(o.tried_at, o.due_at) as "tried_at!: SqlTimestamp"
            from outbox o
-           join person p on p.id = o.recipient_id
+           join person p on p.id = coalesce(o.sent_to, o.recipient_id)
            join masked_number m on m.id = o.masked_number_id
            where o.state in ('unknown', 'sending')
                and coalesce(o.tried_at, o.due_at) between $1 and $2

@@ -32,9 +32,9 @@ pub async fn release(
         r#"with dropped as (
                delete from outbox
                where id = $1 and held
-               returning id, conversation_id, recipient_id, masked_number_id
+               returning id, conversation_id, recipient_id, sent_to, masked_number_id
            )
-           select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
+           select d.id, d.conversation_id, d.recipient_id, d.sent_to, d.masked_number_id,
                m.number as masked_number, $2::timestamptz as "at!"
            from dropped d
            join masked_number m on m.id = d.masked_number_id"#,

@@ -162,7 +162,7 @@ pub(super) async fn pass_stuck(conn: &mut PgConnection, now: Timestamp) -> sqlx:
            set passed_at = $1
            from stuck, masked_number m
            where o.id = stuck.id and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id,
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
                m.number as masked_number, $1::timestamptz as "at!""#,
         now.to_sqlx() as _,
         since.to_sqlx() as _,

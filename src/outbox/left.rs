@@ -15,6 +15,8 @@ pub(super) struct Left {
     pub(super) id: TextId,
     pub(super) conversation_id: Option<ConversationId>,
     pub(super) recipient_id: PersonId,
+    /// The recipient's old phone, where it was sent there.
+    pub(super) sent_to: Option<PersonId>,
     pub(super) masked_number_id: MaskedNumberId,
     pub(super) masked_number: String,
     /// When that came to be.
@@ -33,7 +35,7 @@ impl Left {
     pub(super) fn record(self, kind: Kind, detail: Option<&str>) -> Record {
         Record {
             conversation: self.conversation_id,
-            recipient: Some(self.recipient_id),
+            recipient: Some(self.sent_to.unwrap_or(self.recipient_id)),
             // A number that our own check constraint let in.
             masked_number: self.masked_number.parse().ok(),
             text: Some(self.id),

@@ -20,6 +20,7 @@ mod settle;
 mod settler;
 pub mod staff;
 mod told;
+mod traced;
 mod twice;
 mod unknown;
 pub mod worker;
@@ -33,6 +34,7 @@ pub use self::{
     found::{Unsettled, accept_found, unsettled},
     held::release,
     redirect::redirect,
+    traced::keep_traces,
 };
 use crate::{
     audit::{self, Columns, Record},

@@ -160,7 +160,7 @@ async fn failed(
     // Whatever else the carrier writes there could be anything.
     let code = receipt.code.as_deref().and_then(|code| code.parse::<u16>().ok());
     let why = code.map_or_else(|| "failed".to_owned(), |code| format!("failed {code}"));
-    failures::note(conn, number, &why, now).await?;
+    failures::note(conn, (person, number), &why, now).await?;
     Ok(false)
 }
 
@@ -180,7 +180,7 @@ async fn lock_recipient(
     let recipient = sqlx::query_scalar!(
         r#"select coalesce(
                (select recipient_id from carrier_message where carrier_id = $1),
-               (select recipient_id from outbox where id = $2)
+               (select coalesce(sent_to, recipient_id) from outbox where id = $2)
            ) as "recipient: PersonId""#,
         receipt.carrier_id,
         token as _,

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     audit::{self, Kind, Record},
     clock::SqlTimestamp,
-    ids::TextId,
+    ids::{PersonId, TextId},
 };
 
 /// Who told us of an acceptance.
@@ -49,7 +49,8 @@ pub(super) struct Acceptance {
     pub(super) id: TextId,
     /// The carrier's id of it.
     pub(super) carrier_id: String,
-    /// When it left, where that is known better than from the outbox.
+    /// When it left, where that is known. Else it is the earliest time at which it can have left, so
+    /// that a failure of it overrules nothing that its recipient said since.
     pub(super) tried_at: Option<Timestamp>,
 }
 
@@ -114,20 +115,24 @@ async fn take_accepted(
                delete from outbox o
                using accepted a
                where o.id = a.id and o.attempt > 0
-               returning o.id, o.state, o.conversation_id, o.recipient_id, o.masked_number_id,
-                   o.tried_at
+               returning o.id, o.state, o.conversation_id, o.recipient_id, o.sent_to,
+                   o.masked_number_id,
+                   -- It may be the first of several attempts that is told of here.
+                   case when o.resends > 0 then o.queued_at else o.tried_at end as left_at
            ), kept as (
                insert into carrier_message (carrier_id, direction, noted_at, text_id, delivery,
                    recipient_id, masked_number_id, tried_at)
                select a.carrier_id, 'outbound', a.at, a.id, 'sent',
-                   t.recipient_id, t.masked_number_id, coalesce(a.tried_at, t.tried_at)
+                   coalesce(t.sent_to, t.recipient_id), t.masked_number_id,
+                   coalesce(a.tried_at, t.left_at)
                from accepted a
                join taken t on t.id = a.id
                on conflict (carrier_id) do nothing
                returning carrier_id
            )
            select a.id as "id!: TextId", a.at as "at!", t.state as "state?", t.conversation_id,
-               t.recipient_id as "recipient_id?", t.masked_number_id as "masked_number_id?",
+               t.recipient_id as "recipient_id?", t.sent_to as "sent_to: PersonId",
+               t.masked_number_id as "masked_number_id?",
                m.number as "masked_number?", k.carrier_id is not null as "is_new!"
            from accepted a
            left join taken t on t.id = a.id
@@ -151,9 +156,16 @@ async fn take_accepted(
         if !row.is_new {
             tracing::error!(id = %row.id, "the carrier gave an id that it had given before");
         }
-        let (id, conversation_id) = (row.id, row.conversation_id);
-        let left = Left { id, conversation_id, recipient_id, masked_number_id, masked_number, at };
-        texts.insert(id, (left, state == "unknown"));
+        let left = Left {
+            id: row.id,
+            conversation_id: row.conversation_id,
+            recipient_id,
+            sent_to: row.sent_to,
+            masked_number_id,
+            masked_number,
+            at,
+        };
+        texts.insert(left.id, (left, state == "unknown"));
     }
     Ok(Taken { texts, at })
 }
@@ -163,20 +175,24 @@ pub(super) fn count_settled(by: &'static str) {
     metrics::counter!("maskline_unknown_total", "settled_by" => by).increment(1);
 }
 
-/// Settles a text as failed for good, and tells when; none when it was settled before.
+/// Settles a text as failed for good, and tells when; none when it was settled before, or goes to
+/// the new phone of its recipient, of which the refusal says nothing.
 pub(super) async fn fail(
     conn: &mut PgConnection,
     claim: &Claim,
     why: &str,
     instead: Option<SqlTimestamp>,
 ) -> sqlx::Result<Option<Timestamp>> {
+    if goes_on(conn, claim, instead).await? {
+        return Ok(None);
+    }
     let failed = sqlx::query!(
         r#"with failed as (
                delete from outbox
                where id = $1 and attempt = $2
-               returning id, state, conversation_id, recipient_id, masked_number_id
+               returning id, state, conversation_id, recipient_id, sent_to, masked_number_id
            )
-           select f.id, f.state, f.conversation_id, f.recipient_id, f.masked_number_id,
+           select f.id, f.state, f.conversation_id, f.recipient_id, f.sent_to, f.masked_number_id,
                m.number as masked_number, coalesce($3, clock_timestamp()) as "at!"
            from failed f
            join masked_number m on m.id = f.masked_number_id"#,
@@ -194,6 +210,7 @@ pub(super) async fn fail(
         id: failed.id,
         conversation_id: failed.conversation_id,
         recipient_id: failed.recipient_id,
+        sent_to: failed.sent_to,
         masked_number_id: failed.masked_number_id,
         masked_number: failed.masked_number,
         at: failed.at,
@@ -203,6 +220,27 @@ pub(super) async fn fail(
     audit::record(conn, &[left.record(Kind::Failed, Some(why))], at).await?;
     lanes::wake(conn, vec![lane], failed.at).await?;
     Ok(Some(at))
+}
+
+/// Puts a text back at once that was sent to its recipient's old phone; false where that is none.
+async fn goes_on(
+    conn: &mut PgConnection,
+    claim: &Claim,
+    instead: Option<SqlTimestamp>,
+) -> sqlx::Result<bool> {
+    let redirected = sqlx::query_scalar!(
+        r#"select exists (
+               select from outbox where id = $1 and attempt = $2 and sent_to is not null
+           ) as "is!""#,
+        claim.id as _,
+        claim.attempt,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    if redirected {
+        postpone(conn, claim, SignedDuration::ZERO, instead).await?;
+    }
+    Ok(redirected)
 }
 
 /// Puts a text back, to be tried again after this wait. Its place in its lane stays. So is one that
@@ -220,7 +258,7 @@ pub(super) async fn postpone(
              for update
          )
          update outbox o
-         set state = 'queued', leased_until = null, unknown_since = null,
+         set state = 'queued', leased_until = null, unknown_since = null, sent_to = null,
              due_at = coalesce($4, clock_timestamp()) + make_interval(secs => $3)
          from before
          where o.id = before.id

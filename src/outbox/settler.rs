@@ -146,7 +146,8 @@ async fn not_accepted(
     };
     let Some(at) = settle::fail(conn, claim, &why, instead).await? else { return Ok(()) };
     if let SendError::Refused { status, .. } = error {
-        failures::note(conn, claim.number, &format!("refused {status}"), at).await?;
+        let (pair, why) = ((claim.person, claim.number), format!("refused {status}"));
+        failures::note(conn, pair, &why, at).await?;
     }
     told::tell(conn, claim.id, Certainty::Failed, &settings.brand, at).await
 }

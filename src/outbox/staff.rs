@@ -94,10 +94,10 @@ pub async fn resend(
         Left,
         r#"update outbox o
            set state = 'queued', unknown_since = null, first_tried_at = null, due_at = $2,
-               resends = o.resends + 1
+               sent_to = null, resends = o.resends + 1
            from masked_number m
            where o.id = $1 and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id,
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
                m.number as masked_number, $2::timestamptz as "at!""#,
         id as _,
         now.to_sqlx() as _,
@@ -121,9 +121,9 @@ pub async fn drop_unknown(
         Left,
         r#"with dropped as (
                delete from outbox where id = $1
-               returning id, conversation_id, recipient_id, masked_number_id
+               returning id, conversation_id, recipient_id, sent_to, masked_number_id
            )
-           select d.id, d.conversation_id, d.recipient_id, d.masked_number_id,
+           select d.id, d.conversation_id, d.recipient_id, d.sent_to, d.masked_number_id,
                m.number as masked_number, $2::timestamptz as "at!"
            from dropped d
            join masked_number m on m.id = d.masked_number_id"#,

@@ -29,7 +29,8 @@ pub(super) async fn note(
            ), kept as (
                insert into carrier_message (carrier_id, direction, noted_at, text_id, delivery,
                    recipient_id, masked_number_id, tried_at)
-               select $2, 'outbound', $3, $1, 'sent', s.recipient_id, m.id, $4
+               select $2, 'outbound', $3, $1, 'sent', s.recipient_id, m.id,
+                   coalesce($4, (select min(at) from audit_record where text_id = $1))
                from sent s
                left join masked_number m on m.number = s.masked_number
                on conflict (carrier_id) do nothing

@@ -40,7 +40,7 @@ pub(super) async fn mark(
                unknown_since = coalesce($3, clock_timestamp())
            from masked_number m
            where o.id = $1 and o.attempt = $2 and o.state = 'sending' and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id,
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
                m.number as masked_number, o.unknown_since as "at!""#,
         claim.id as _,
         claim.attempt,
@@ -69,7 +69,7 @@ pub(super) async fn abandon_expired(
            set state = 'unknown', leased_until = null, unknown_since = $1
            from lost, masked_number m
            where o.id = lost.id and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id,
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
                m.number as masked_number, $1::timestamptz as "at!""#,
         now.to_sqlx() as _,
         absurd(now).to_sqlx() as _,
@@ -106,7 +106,7 @@ pub(super) async fn decide(
            set passed_at = $1, unknown_since = coalesce(o.unknown_since, $1)
            from overdue, masked_number m
            where o.id = overdue.id and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id,
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
                m.number as masked_number, $1::timestamptz as "at!""#,
         now.to_sqlx() as _,
         since.to_sqlx() as _,
@@ -148,10 +148,10 @@ async fn resend_overdue(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result
            )
            update outbox o
            set state = 'queued', unknown_since = null, first_tried_at = null, due_at = $1,
-               resends = o.resends + 1
+               sent_to = null, resends = o.resends + 1
            from overdue, masked_number m
            where o.id = overdue.id and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.masked_number_id,
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
                m.number as masked_number, $1::timestamptz as "at!""#,
         now.to_sqlx() as _,
         since.to_sqlx() as _,

@@ -13,6 +13,7 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
+use tracing::Instrument;
 
 use super::{
     backlog,
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     app::App,
     carrier::{Flowroute, Outgoing, SendError},
-    database,
+    database, telemetry,
 };
 
 /// How long a claimed text is ours before others take its worker for dead.
@@ -62,7 +63,7 @@ pub async fn run(app: App, carrier: Flowroute) {
     let settler = tokio::spawn(settler::run(app.clone(), receiver));
     let (mut calls, mut next_mend, mut next_search) =
         (JoinSet::new(), Instant::now(), Instant::now());
-    let mut doubtful = Vec::new();
+    let (mut doubtful, mut is_busy) = (Vec::new(), false);
     while !app.draining.is_cancelled() {
         while calls.try_join_next().is_some() {}
         if next_mend <= Instant::now() {
@@ -79,8 +80,10 @@ pub async fn run(app: App, carrier: Flowroute) {
         }
         let asked = Instant::now();
         let mut wait = POLL;
-        match claim(&app, CALLS.saturating_sub(calls.len())).await {
+        let room = CALLS.saturating_sub(calls.len());
+        match claim(&app, room, is_busy).await {
             Ok(round) => {
+                is_busy = room > 0 && round.claims.len() == room;
                 doubtful.extend(round.doubtful);
                 for claim in round.claims {
                     calls.spawn(deliver(app.clone(), carrier.clone(), claim, asked, sent.clone()));
@@ -112,7 +115,7 @@ pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
     mend(app, true).await?;
     let asked = Instant::now();
     let claims = loop {
-        let round = claim(app, CALLS).await?;
+        let round = claim(app, CALLS, false).await?;
         if !round.claims.is_empty() || !round.again {
             break round.claims;
         }
@@ -130,8 +133,7 @@ pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
 
 /// Gives up what takes the database too long.
 pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    let done = tokio::time::timeout(PATIENCE, work).await;
-    done.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    database::in_time(PATIENCE, work).await
 }
 
 /// Mends what time has done: leases that ended, outcomes that stay unknown, lanes that are stuck.
@@ -163,8 +165,9 @@ async fn mend(app: &App, is_long: bool) -> sqlx::Result<()> {
     Ok(())
 }
 
-async fn claim(app: &App, room: usize) -> sqlx::Result<Round> {
-    if room == 0 || bounded(is_idle(app)).await? {
+/// Claims what may leave now. Whoever is busy does not first ask whether there is anything.
+async fn claim(app: &App, room: usize, is_busy: bool) -> sqlx::Result<Round> {
+    if room == 0 || (!is_busy && bounded(is_idle(app)).await?) {
         return Ok(Round::default());
     }
     let mut tx = bounded(app.db.begin()).await?;
@@ -180,15 +183,16 @@ async fn is_idle(app: &App) -> sqlx::Result<bool> {
     backlog::is_idle(&mut *app.db.acquire().await?).await
 }
 
-/// Claims what may leave now.
+/// Looks for what may leave, and takes it.
 async fn look(app: &App, conn: &mut PgConnection, room: usize) -> sqlx::Result<Round> {
     // The limits' rows are locked first: workers take turns, and none claims what it may not send.
     let mut limits = limit::lock(conn, &app.settings, app.clock.instead()).await?;
     let now = limits.now;
     let free = |kind: &Kind| limits.free(*kind) > 0;
     let kinds: Vec<Kind> = [Kind::Sms, Kind::Mms].into_iter().filter(free).collect();
-    let mut due = claim::due(conn, &kinds, now).await?;
-    let mut moved = dropped::drop_vain(conn, &due.vain, now).await? > 0;
+    let most = kinds.iter().map(|kind| limits.free(*kind)).sum::<usize>().min(room);
+    let mut due = claim::due(conn, &kinds, most, now).await?;
+    let mut moved = dropped::drop_vain(conn, &due.vain, &app.settings.brand, now).await? > 0;
     if !due.behind.is_empty() {
         moved |= lanes::sleep(conn, &due.behind).await? > 0;
     }
@@ -226,7 +230,8 @@ async fn deliver(
     metrics::histogram!("maskline_outbox_wait_seconds").record(claim.waited);
     let began = Instant::now();
     let is_fresh = asked.elapsed() < FRESH;
-    let call = before(asked + OVER, carrier.send(&text));
+    let span = telemetry::going_on(claim.traceparent.as_deref());
+    let call = before(asked + OVER, carrier.send(&text).instrument(span));
     let Some(outcome) = (if is_fresh { call.await } else { None }) else {
         tracing::warn!(id = %claim.id, "this worker was stopped for long: a claim is left to its lease");
         metrics::counter!("maskline_sends_total", "outcome" => "too_old").increment(1);

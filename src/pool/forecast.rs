@@ -72,7 +72,7 @@ impl Forecast {
     }
 }
 
-/// Reads how full the pool is and how it has grown. It counts all that was ever seated, so it is for
+/// Reads how full the pool is and how it has grown. It counts every seat that is taken, so it is for
 /// whoever looks now and then, not for the way of a text.
 pub async fn forecast(
     conn: &mut PgConnection,

@@ -14,6 +14,9 @@ use crate::{
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// A number is judged by no fewer texts than this.
 const LEAST_TEXTS: i64 = 20;
+/// A number fails to reach so many people at least: what fails for fewer may lie with their phones, and
+/// anybody can turn a phone off and text it.
+const LEAST_PEOPLE: i64 = 5;
 /// With so many failures in a hundred texts a number is failing.
 const FAILING: i64 = 25;
 
@@ -69,11 +72,14 @@ async fn judge(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Vec<Judg
                for no key update
            ),
            counted as (
-               select s.id, s.number, f.failed,
+               select s.id, s.number, f.failed, f.people,
                    t.accepted + greatest(f.failed - t.undelivered, 0) as texts
                from serving s
                cross join lateral (
-                   select count(*) as failed
+                   -- Of what an earlier version noted nobody knows whom it was for.
+                   select count(*) as failed,
+                       count(distinct recipient_id)
+                           + count(*) filter (where recipient_id is null) as people
                    from send_failure
                    where masked_number_id = s.id and at >= s.since
                ) f
@@ -92,7 +98,7 @@ async fn judge(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Vec<Judg
                        failed * 100 / texts, texts) as reason,
                    row_number() over (order by failed::float8 / texts desc, id) as place
                from counted
-               where texts >= $2 and failed * 100 >= texts * $3
+               where texts >= $2 and failed * 100 >= texts * $3 and people >= $5
            ),
            quarantined as (
                update masked_number m
@@ -109,6 +115,7 @@ async fn judge(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Vec<Judg
         LEAST_TEXTS,
         FAILING,
         now.to_sqlx() as _,
+        LEAST_PEOPLE,
     )
     .fetch_all(conn)
     .await?;

@@ -5,13 +5,19 @@
 
 use std::sync::OnceLock;
 
-use opentelemetry::trace::TracerProvider;
+use opentelemetry::{
+    Context,
+    trace::{
+        SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider,
+    },
+};
 use opentelemetry_otlp::{
     ExporterBuildError, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
     SpanExporter,
 };
 use opentelemetry_sdk::{Resource, trace::SdkTracerProvider};
-use tracing::{Metadata, Subscriber};
+use tracing::{Metadata, Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{Layer, filter::FilterFn, registry::LookupSpan};
 
 static PROVIDER: OnceLock<SdkTracerProvider> = OnceLock::new();
@@ -44,6 +50,31 @@ where
     });
     let layer = tracing_opentelemetry::layer().with_tracer(tracer);
     Ok(Some(layer.with_location(false).with_threads(false).with_filter(ours)))
+}
+
+/// The trace of the span that we are in, if it is written.
+pub(super) fn traceparent() -> Option<String> {
+    let context = Span::current().context();
+    let span = context.span();
+    let here = span.span_context();
+    (here.is_valid() && here.is_sampled())
+        .then(|| format!("00-{}-{}-01", here.trace_id(), here.span_id()))
+}
+
+/// A span within the one that this names; one that begins a trace where it names none.
+pub(super) fn going_on(traceparent: &str) -> Span {
+    let span = tracing::info_span!("deliver");
+    if let Some(parent) = read(traceparent) {
+        span.set_parent(Context::new().with_remote_span_context(parent)).ok();
+    }
+    span
+}
+
+fn read(traceparent: &str) -> Option<SpanContext> {
+    let mut parts = traceparent.split('-').skip(1);
+    let trace = TraceId::from_hex(parts.next()?).ok()?;
+    let span = SpanId::from_hex(parts.next()?).ok()?;
+    Some(SpanContext::new(trace, span, TraceFlags::SAMPLED, true, TraceState::NONE))
 }
 
 /// Sends what waits.

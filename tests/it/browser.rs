@@ -8,6 +8,8 @@
     reason = "what is there to test with stands in the environment"
 )]
 
+mod pictures;
+
 use std::{
     io::Write,
     path::{Path, PathBuf},

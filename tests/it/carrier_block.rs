@@ -9,6 +9,7 @@ use sqlx::{Connection, PgConnection};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use crate::{
+    program::maskline,
     sending::soon,
     support::{Phone, TestApp, Wishes},
 };
@@ -300,6 +301,45 @@ async fn a_text_that_was_unknown_left_when_it_was_tried() {
         let post = test.http.post(sent.dlr_callback.unwrap()).body(failed.to_string()).send();
         assert_eq!(post.await.unwrap().status(), 200);
         assert_eq!(blocks(&test).await.is_empty(), is_lifted);
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_was_sent_again_left_when_it_was_first_tried() {
+    // It was accepted the second time, or lost again, or given up; then the first failure is told.
+    for (choice, then) in [("resend", "accepted"), ("resend", "lost"), ("park", "dropped")] {
+        for is_lifted in [false, true] {
+            let settings = [("MASKLINE_UNKNOWN", choice)];
+            let wishes = Wishes { settings: &settings, ..Wishes::default() };
+            let mut test = TestApp::wishing(wishes).await;
+            test.leave_promises();
+            let (ann, ben) = test.conversation().await;
+            let lost = Faults { drop: 1.0, lose_receipt: 1.0, ..Faults::default() };
+            test.faults(lost.clone());
+            ann.texts("is its answer lost?").await;
+            test.deliver().await;
+            test.faults(Faults::default());
+            test.advance(SignedDuration::from_secs(1));
+            ben.texts(if is_lifted { "UNSTOP" } else { "hello" }).await;
+            test.deliver().await;
+            let first = test.simulator.ledger().accepted.into_iter();
+            let first = first.rev().find(|text| text.body == "is its answer lost?").unwrap();
+            test.faults(if then == "lost" { lost } else { Faults::default() });
+            test.advance(SignedDuration::from_mins(5));
+            test.deliver().await;
+            if then == "dropped" {
+                let id = test.column("select id::text from outbox where state = 'unknown'").await;
+                maskline(&test, &["outbox", "drop", &id[0]]).done();
+            }
+            test.advance(SignedDuration::from_secs(1));
+            let failed = json!({"type": "delivery_receipt", "id": first.id,
+                "attributes": {"status": "failed", "status_code": 1110}});
+            let post = test.http.post(first.dlr_callback.unwrap()).body(failed.to_string());
+            assert_eq!(post.send().await.unwrap().status(), 200);
+            let noted = "select count(*) from carrier_message where status = 'failed 1110'";
+            assert_eq!(test.value::<i64>(noted).await, 1, "{then}");
+            assert_eq!(blocks(&test).await.is_empty(), is_lifted, "{then}");
+        }
     }
 }
 

@@ -153,7 +153,8 @@ async fn a_primary_that_falls_silent_is_left_for_the_standby() {
     let promoted = Instant::now();
     doors.deliver("id 20", "HELP").await;
     let recovered = promoted.elapsed();
-    assert!(recovered < PATIENCE, "{recovered:?} after the promotion");
+    // One delivery waits in vain, 4.5 s; a second one on a dead connection would make it 9 s.
+    assert!(recovered < Duration::from_millis(8500), "{recovered:?} after the promotion");
     // Not one of the connections that hear nothing is used again.
     let again = Instant::now();
     for n in 21..60 {

@@ -129,3 +129,16 @@ async fn the_forwarded_address_counts_only_from_a_trusted_proxy() {
     // Without a list of callers the header does not matter.
     assert_eq!(knock(&[by("127.0.0.1")], &["198.51.100.1"]).await, 200);
 }
+
+#[tokio::test]
+async fn a_head_that_is_longer_than_any_of_the_carriers_is_not_kept_in_memory() {
+    let test = TestApp::start().await;
+    let status = async |length: usize| {
+        let post = test.http.post(test.url("/api/message/{secret}")).body("{}");
+        let sent = post.header("x-long", "x".repeat(length)).send().await;
+        sent.map(|response| response.status().as_u16())
+    };
+    assert_eq!(status(8 * 1024).await.unwrap(), 200);
+    let long = status(300 * 1024).await;
+    assert!(long.is_err() || long.as_ref().is_ok_and(|status| *status == 431), "{long:?}");
+}

@@ -252,6 +252,31 @@ async fn nobody_sleeps_for_ever_when_texts_come_and_go_at_once() {
 }
 
 #[tokio::test]
+async fn texts_that_cannot_be_put_to_sleep_hide_nobody_who_may_leave() {
+    let test = limited("2", "1").await;
+    let [ann, _, carl, dora] = two_pairs(&test).await;
+    for n in 0..6 {
+        ann.texts(&format!("flood {n}")).await;
+    }
+    test.advance(SignedDuration::from_millis(10));
+    carl.texts("hello").await;
+    let first = "seq = (select min(seq) from outbox)";
+    test.run(&format!(
+        "update outbox set state = 'unknown', attempt = 1, unknown_since = queued_at where {first}"
+    ))
+    .await;
+    // While somebody holds the first, nobody behind it is put to sleep: they stay due.
+    let mut holder = PgConnection::connect(test.database_url()).await.unwrap();
+    let mut tx = holder.begin().await.unwrap();
+    let hold = format!("select from outbox where {first} for update");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut *tx).await.unwrap();
+    worker::step(&test.app, &test.carrier).await.unwrap();
+    assert_eq!(dora.last(), "hello");
+    tx.rollback().await.unwrap();
+    test.run("delete from outbox").await;
+}
+
+#[tokio::test]
 async fn what_an_older_release_left_asleep_is_woken() {
     let test = TestApp::start().await;
     let (ann, ben) = test.conversation().await;

@@ -1,8 +1,21 @@
 //! MOVE: a person takes their conversations to a new phone.
 
-use jiff::SignedDuration;
+use std::time::Duration;
 
-use crate::support::{Phone, TestApp, code_in};
+use jiff::SignedDuration;
+use maskline::{
+    carrier::{Flowroute, simulator::Faults},
+    outbox::worker,
+    reconciler::Reconciler,
+};
+use serde_json::{Value, json};
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
+
+use crate::{
+    program::maskline,
+    sending::soon,
+    support::{Phone, TestApp, Wishes, code_in},
+};
 
 const CODE_FAILED: &str = "Sorry, that code does not work. Please check it with whoever gave \
                            it to you, or text START to get a new one.";
@@ -239,4 +252,143 @@ async fn nothing_moves_to_a_number_from_which_the_carrier_brings_the_new_phone_n
     ann.texts("on the new one").await;
     test.deliver().await;
     assert_eq!(new.last(), "on the new one");
+}
+
+/// Ann texts this; while it is under way to the old phone, that one's person moves to the new one,
+/// and Ann texts another thing. Then the carrier answers.
+async fn moves_under_way(test: &TestApp, answer: ResponseTemplate) {
+    let (ann, old) = test.conversation().await;
+    let new = test.phone("+12065550199");
+    let code = move_code(test, &old).await;
+    let slow = MockServer::start().await;
+    let answer = answer.set_delay(Duration::from_millis(700));
+    Mock::given(matchers::any()).respond_with(answer).mount(&slow).await;
+    let mut elsewhere = test.app.settings.flowroute.clone();
+    elsewhere.url = slow.uri().parse().unwrap();
+    let (app, carrier) = (test.app.clone(), Flowroute::new(&elsewhere).unwrap());
+    ann.texts("first").await;
+    let sending = tokio::spawn(async move { worker::step(&app, &carrier).await });
+    let claimed = async {
+        while test.value::<i64>("select count(*) from outbox where state = 'sending'").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("a worker claims it", claimed).await;
+    new.texts(&format!("MOVE {code}")).await;
+    ann.texts("second").await;
+    let under_way = "select count(*) from outbox where state = 'sending'";
+    assert_eq!(test.value::<i64>(under_way).await, 1, "it was settled too soon");
+    // What does not wait for it leaves; the rest keeps its order behind it.
+    test.deliver().await;
+    assert_eq!((new.inbox(), old.last()), (vec![MOVED.to_owned()], AWAY.to_owned()));
+    sending.await.unwrap().unwrap();
+    test.advance(SignedDuration::from_mins(1));
+    test.deliver().await;
+}
+
+fn error(status: u16, code: &Value) -> ResponseTemplate {
+    ResponseTemplate::new(status).set_body_json(json!({"errors": [{"status": status, "code": code,
+        "title": "not today", "detail": "the carrier does not want it"}]}))
+}
+
+#[tokio::test]
+async fn what_the_carrier_did_not_take_for_the_old_phone_goes_to_the_new_one_in_order() {
+    let not_taken = [
+        error(429, &Value::Null),
+        error(503, &Value::Null),
+        error(422, &Value::Null),
+        // The old phone texted STOP to the number; the new one did not.
+        error(400, &json!("1110")),
+    ];
+    for answer in not_taken {
+        let test = TestApp::start().await;
+        moves_under_way(&test, answer.clone()).await;
+        let (old, new) = (test.ben(), test.phone("+12065550199"));
+        assert_eq!(new.inbox(), [MOVED, "first", "second"], "{answer:?}");
+        assert!(!old.inbox().iter().any(|text| text == "first"), "{answer:?}");
+        let to = test.column(
+            "select p.number from audit_record r join audit_record e on e.text_id = r.text_id
+             join person p on p.id = e.recipient_id
+             where r.body = 'first' and r.kind = 'relayed' and e.kind = 'accepted'",
+        );
+        assert_eq!(to.await, ["+12065550199"], "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_old_phone_got_is_recorded_as_its_own_and_lets_the_new_lane_go_on() {
+    let test = TestApp::start().await;
+    let taken = json!({"data": {"id": "mdr2-0123456789abcdef0123456789abcdef",
+        "type": "message", "links": {"self": ""}}});
+    moves_under_way(&test, ResponseTemplate::new(202).set_body_json(taken)).await;
+    let new = test.phone("+12065550199");
+    assert_eq!(new.inbox(), [MOVED, "second"]);
+    let to = test.column(
+        "select p.number || ' ' || (m.recipient_id = p.id) from audit_record r
+         join audit_record e on e.text_id = r.text_id and e.kind = 'accepted'
+         join carrier_message m on m.text_id = r.text_id
+         join person p on p.id = e.recipient_id
+         where r.body = 'first' and r.kind = 'relayed'",
+    );
+    assert_eq!(to.await, ["+12065550187 true"]);
+}
+
+#[tokio::test]
+async fn an_unknown_text_is_sent_again_to_the_new_phone_unless_that_one_opted_out() {
+    for (choice, stops) in [("resend", false), ("resend", true), ("park", false)] {
+        let settings = [("MASKLINE_UNKNOWN", choice)];
+        let wishes = Wishes { settings: &settings, ..Wishes::default() };
+        let test = TestApp::wishing(wishes).await;
+        let (ann, old) = test.conversation().await;
+        let new = test.phone("+12065550199");
+        let code = move_code(&test, &old).await;
+        test.faults(Faults { drop: 1.0, lose_receipt: 1.0, ..Faults::default() });
+        ann.texts("first").await;
+        test.deliver().await;
+        test.faults(Faults::default());
+        ann.texts("second").await;
+        new.texts(&format!("MOVE {code}")).await;
+        if stops {
+            new.texts("UNSUBSCRIBE").await;
+        }
+        test.deliver().await;
+        test.advance(SignedDuration::from_mins(5));
+        test.deliver().await;
+        if choice == "park" {
+            let id = test.column("select id::text from outbox").await;
+            assert_eq!(new.last(), "second", "it waits no longer");
+            maskline(&test, &["outbox", "resend", &id[0]]).done();
+            test.run("update outbox set due_at = queued_at where state = 'queued'").await;
+            test.deliver().await;
+        }
+        let heard: Vec<String> =
+            new.inbox().into_iter().filter(|text| text == "first" || text == "second").collect();
+        let expected: &[&str] = match (choice, stops) {
+            (_, true) => &[],
+            ("park", _) => &["second", "first"],
+            _ => &["first", "second"],
+        };
+        assert_eq!(heard, expected, "{choice}, {stops}");
+        assert_eq!(old.inbox().iter().filter(|text| *text == "first").count(), 1, "the lost one");
+    }
+}
+
+#[tokio::test]
+async fn the_carriers_list_settles_what_went_to_the_old_phone() {
+    let test = TestApp::start().await;
+    let reconciler = || Reconciler::new(test.app.clone(), test.carrier.clone());
+    reconciler().step().await.unwrap();
+    let (ann, old) = test.conversation().await;
+    let new = test.phone("+12065550199");
+    let code = move_code(&test, &old).await;
+    test.faults(Faults { drop: 1.0, lose_receipt: 1.0, ..Faults::default() });
+    ann.texts("first").await;
+    test.deliver().await;
+    test.faults(Faults::default());
+    new.texts(&format!("MOVE {code}")).await;
+    test.deliver().await;
+    test.advance(SignedDuration::from_secs(60));
+    reconciler().step().await.unwrap();
+    assert_eq!(test.value::<i64>("select count(*) from outbox").await, 0);
+    assert_eq!((new.inbox(), old.last()), (vec![MOVED.to_owned()], AWAY.to_owned()));
 }

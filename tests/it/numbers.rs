@@ -372,6 +372,38 @@ async fn on_a_terminal_sync_asks_and_only_yes_is_a_yes() {
 }
 
 #[tokio::test]
+async fn whoever_changes_the_pool_stands_in_the_trail() {
+    const NEW: &str = "+14155550102";
+    let simulator = account([number(OTHER_NUMBER), number(NEW)]);
+    let mut operator = Operator::with(&[]).await;
+    operator.flowroute = simulator.url();
+    operator.does(&["add", NUMBER, "--by", "ann"]).await;
+    operator.does(&["add", NUMBER, OTHER_NUMBER, "--by", "ann"]).await;
+    operator.does(&["reserve", OTHER_NUMBER, "--for", "the spring", "--by", "ben"]).await;
+    operator.does(&["add", OTHER_NUMBER, "--by", "ben"]).await;
+    operator.does(&["retire", OTHER_NUMBER, "--by", "ben"]).await;
+    operator.fails(&["retire", OTHER_NUMBER, "+14155550199", "--by", "ben"]).await;
+    operator.does(&["sync", "--yes", "--by", "cara"]).await;
+    operator.does(&["sync", "--yes", "--by", "cara"]).await;
+    let sql = "select concat_ws(' ', right(masked_number, 1), rule, detail)
+               from audit_record where kind = 'staff' order by at, id";
+    let kept: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut operator.conn).await.unwrap();
+    assert_eq!(
+        kept,
+        [
+            "0 numbers_add by ann: added",
+            "1 numbers_add by ann: added",
+            "1 numbers_reserve by ben: reserved after in service, for the spring",
+            "1 numbers_add by ben: was reserved; it is back in service",
+            "1 numbers_retire by ben: retiring after in service",
+            "2 numbers_sync by cara: added",
+            "0 numbers_sync by cara: retired: not in the Flowroute account",
+        ],
+        "what changed nothing is not on record"
+    );
+}
+
+#[tokio::test]
 async fn an_account_of_somebody_else_is_warned_of_and_an_empty_one_refused() {
     let mut operator = Operator::with(&[NUMBER, OTHER_NUMBER]).await;
     let before = operator.states().await;

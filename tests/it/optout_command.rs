@@ -14,7 +14,8 @@ const BEN: &str = "+12065550187";
 async fn records(test: &TestApp, before: usize) -> Vec<String> {
     let records = test.column(
         "select concat_ws(' ', kind, rule, detail) from audit_record
-         where kind not in ('received', 'accepted', 'delivered', 'reported') order by at, id",
+         where kind not in ('received', 'accepted', 'delivered', 'reported', 'staff')
+         order by at, id",
     );
     records.await[before..].to_vec()
 }
@@ -112,6 +113,13 @@ async fn what_staff_noted_staff_can_take_back_with_a_reason() {
          order by seq desc limit 1";
     assert_eq!(test.column(last).await, ["granted | staff | wrong number, ticket 4712"]);
 
+    let who = "select concat_ws(' ', rule, split_part(detail, ': ', 2)) from audit_record
+         where kind = 'staff' and person_id = (select id from person) order by at, id";
+    assert_eq!(
+        test.column(who).await,
+        ["optout_add no evidence given", "optout_remove wrong number, ticket 4712"]
+    );
+
     for number in [BEN, ANN] {
         let said = maskline(&test, &["optout", "remove", number, "--reason", "again"]).failed();
         assert!(said.contains("is not opted out"), "{said}");
@@ -138,6 +146,30 @@ async fn who_opted_out_themselves_is_not_overruled_by_accident() {
     assert!(said.err.contains("texted an opt-out themselves"), "{said:?}");
     assert_eq!(said.done(), "…87 may be texted again\n");
     assert_eq!(test.value::<i64>("select count(*) from suppression").await, 0);
+}
+
+#[tokio::test]
+async fn whom_a_release_without_the_ledger_silenced_staff_can_bring_back() {
+    let test = TestApp::start().await;
+    let ben = test.ben();
+    ben.texts("HELP").await;
+    test.deliver().await;
+    // As that release writes it while this one is brought in.
+    test.run(
+        "insert into suppression (person_id, rule, since)
+         select id, 'opt_out', '2026-03-01T12:00:00Z' from person",
+    )
+    .await;
+    let listed = maskline(&test, &["optout", "list", "--format", "json"]).json();
+    assert_eq!((&listed[0]["rule"], &listed[0]["channel"]), (&json!("opt_out"), &json!(null)));
+    let remove = ["optout", "remove", BEN, "--reason", "asked by mail"];
+    let said = maskline(&test, &remove).failed();
+    assert!(said.contains("texted an opt-out themselves on 2026-03-01 12:00 UTC"), "{said}");
+    maskline(&test, &[&remove[..], &["--yes"]].concat()).done();
+    assert_eq!(test.value::<i64>("select count(*) from suppression").await, 0);
+    let last = "select concat_ws(' ', kind, channel) from consent_event order by seq desc limit 1";
+    assert_eq!(test.column(last).await, ["granted staff"]);
+    assert!(maskline(&test, &remove).failed().contains("is not opted out"));
 }
 
 #[tokio::test]

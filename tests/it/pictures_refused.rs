@@ -266,3 +266,31 @@ async fn two_fetchers_share_the_work_and_more_than_ten_pictures_are_too_many() {
         (vec!["too_many".to_owned(); 2], PICTURE_LOST)
     );
 }
+
+#[tokio::test]
+async fn a_blank_beside_a_picture_that_is_refused_is_no_text() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    let heard = ben.inbox().len();
+    for blank in [" ", "\n", "\u{200b}", "\u{fffc}"] {
+        ann.sends(Some(blank), &[test.hosts(b"%PDF-1.7".to_vec())]).await;
+        test.deliver().await;
+        assert_eq!(ben.inbox().len(), heard, "{blank:?}");
+        assert_eq!(ann.last(), NOT_A_PICTURE);
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_can_be_had_goes_without_one_that_cannot() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    let media = [fated(&test, FileFate::Status(503)), test.hosts(png(2, 2))];
+    ann.sends(Some("look"), &media).await;
+    for _ in 0..20 {
+        test.deliver().await;
+        test.advance(SignedDuration::from_mins(5));
+    }
+    let arrived = last(&ben, &test);
+    assert_eq!((arrived.body.as_str(), arrived.media_urls.len()), ("look", 1));
+    assert_eq!((ann.last().as_str(), reasons(&test).await), (PICTURE_LOST, vec!["gave_up".into()]));
+}

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     pictures::{header, last, png},
-    support::{Phone, SECRET, TestApp, Wishes, code_in},
+    support::{NUMBER, Phone, SECRET, TestApp, Wishes, code_in, flat},
 };
 
 /// Waits until a phone shows so many texts that came in, and gives the last.
@@ -113,4 +113,40 @@ async fn old_pictures_are_removed() {
     test.advance(SignedDuration::from_hours(12) + SignedDuration::from_secs(1));
     assert_eq!((worker::remove_old(&test.app).await.unwrap(), files()), (1, 1));
     assert_eq!(test.value::<i64>("select count(*) from media").await, 1);
+}
+
+#[tokio::test]
+async fn pictures_that_a_text_still_waits_for_are_never_old() {
+    let settings = &[("MASKLINE_MEDIA_DAYS", "2")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    let (ann, ben) = test.conversation().await;
+    ann.sends(Some("look"), &[test.hosts(png(3, 3))]).await;
+    // No fetcher ran for days.
+    test.advance(SignedDuration::from_hours(49));
+    worker::remove_old(&test.app).await.unwrap();
+    test.deliver().await;
+    assert_eq!(ben.last(), "look");
+}
+
+#[tokio::test]
+async fn strangers_who_try_urls_of_pictures_take_no_connection_from_the_webhook() {
+    let mut test = TestApp::start().await;
+    test.leave_promises();
+    let mut slow = test.db.begin().await.unwrap();
+    sqlx::query("lock table media").execute(&mut *slow).await.unwrap();
+    let tries: Vec<_> = (0..40)
+        .map(|n| test.http.get(test.url(&format!("/media/{n:064x}"))).send())
+        .map(tokio::spawn)
+        .collect();
+    let waits = "select count(*) > 0 from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database()";
+    while !test.value::<bool>(waits).await {}
+    for n in 0..5 {
+        let text = flat(&format!("m{n}"), &test.ann().number, NUMBER, "HELP");
+        assert_eq!(test.post(&text).await, 200);
+    }
+    slow.rollback().await.unwrap();
+    for tried in tries {
+        assert_eq!(tried.await.unwrap().unwrap().status(), 404);
+    }
 }

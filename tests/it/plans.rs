@@ -3,6 +3,7 @@
 use maskline::{
     carrier::wire::InboundText,
     dispatch::{self, Parsed},
+    pool,
 };
 
 use sqlx::{Connection, PgConnection};
@@ -78,4 +79,38 @@ async fn words_that_are_passed_on_cost_no_table_a_scan() {
     }
     conn.close().await.unwrap();
     test.deliver().await;
+}
+
+#[tokio::test]
+async fn the_forecast_reads_who_came_and_went_of_late_and_not_all_that_ever_did() {
+    let test = TestApp::start().await;
+    test.run(FILL).await;
+    let past = "'2025-03-01'::timestamptz + random() * interval '300 days'";
+    test.run(&format!(
+        "update participant set joined_at = {past}, left_at = {past} + interval '1 hour'
+             where conversation_id::text > '2';
+         update participant set joined_at = '2026-02-25' where ctid = any(array(
+             select ctid from participant where left_at is null limit 7));
+         update participant set joined_at = '2025-03-01' where left_at is null
+             and joined_at > '2026-03-01';
+         analyze participant"
+    ))
+    .await;
+    let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    let now = test.app.clock.now();
+    for _ in 0..8 {
+        let mut tx = conn.begin().await.unwrap();
+        let seen = pool::forecast(&mut tx, &test.app.settings.pool, now).await.unwrap();
+        assert_eq!(seen.grown, 7);
+        let scanned: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_stat_xact_user_tables
+             where seq_scan > 0 and relname = 'participant'",
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
+        assert_eq!(scanned, Vec::<String>::new());
+        tx.commit().await.unwrap();
+    }
+    conn.close().await.unwrap();
 }

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod late;
+mod restored;
 mod sends;
 
 use futures_util::future::join_all;

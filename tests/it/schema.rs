@@ -1,5 +1,7 @@
 //! The database says no: every invariant, attacked with plain SQL by the owner of the tables.
 
+use futures_util::future::join_all;
+use maskline::database::{self, MIGRATIONS};
 use sqlx::{Connection, PgConnection};
 
 use crate::support::Database;
@@ -293,4 +295,16 @@ fn the_migrations_of_the_program_are_those_of_the_folder() {
         })
         .collect();
     assert_eq!(built_in, files);
+}
+
+#[tokio::test]
+async fn several_may_migrate_at_once() {
+    let empty = Database::empty().await;
+    let many = (0..4).map(async |_| {
+        let db = database::connect_for_command(&empty.url.clone().into()).await.unwrap();
+        MIGRATIONS.run(&db).await
+    });
+    for migrated in join_all(many).await {
+        migrated.unwrap();
+    }
 }

@@ -1,9 +1,12 @@
 //! Texts that wait share a commit, and nothing but the commit.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use maskline::{carrier::wire::InboundText, inbound::Intake};
 use sqlx::{AssertSqlSafe, Postgres, Transaction};
+use tokio::time::Instant;
 
 use crate::support::{NUMBER, Phone, TestApp, Wishes, number};
 
@@ -170,9 +173,18 @@ async fn whoever_waits_for_a_lock_holds_up_nobody_who_shares_with_them() {
     let story = async {
         somebody_waits(&test).await;
         first.commit().await.unwrap();
+        let begun = Instant::now();
         free.await.unwrap();
+        // The bound is 250 ms; without it they would wait until all of them are given up, 2.25 s.
+        assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
         let kept = "select count(*) from carrier_message where carrier_id = 'shared 1'";
         assert_eq!(test.value::<i64>(kept).await, 0, "still waiting");
+        // Alone it holds up nobody, and waits for longer than that.
+        let patient = "select exists (select from pg_locks where not granted
+                       and waitstart < clock_timestamp() - interval '500 milliseconds')";
+        while !test.value::<bool>(patient).await {
+            tokio::task::yield_now().await;
+        }
         second.commit().await.unwrap();
     };
     let (ahead, stuck, ()) = tokio::join!(ahead, stuck, story);

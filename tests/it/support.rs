@@ -29,7 +29,9 @@ use maskline::{
     media::{self, Sources},
     outbox::worker,
     phone::PhoneNumber,
-    pool, sweeper,
+    pool,
+    storage::Storage,
+    sweeper,
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
@@ -188,12 +190,14 @@ pub struct Wishes<'a> {
     pub numbers: &'a [&'a str],
     /// The line through which the app, but not the test, reaches the database.
     pub cable: Option<&'a Cable>,
+    /// Where pictures lie; a folder unless given.
+    pub storage: Option<Storage>,
 }
 
 impl Default for Wishes<'_> {
     fn default() -> Self {
         let numbers = &[NUMBER, OTHER_NUMBER];
-        Self { seed: 1, settings: &[], carrier_url: None, numbers, cable: None }
+        Self { seed: 1, settings: &[], carrier_url: None, numbers, cable: None, storage: None }
     }
 }
 
@@ -218,12 +222,15 @@ impl TestApp {
         let folder = folder();
         let mut wished = vec![("MASKLINE_MEDIA_URL", folder.to_str().unwrap())];
         wished.extend(wishes.settings);
-        let settings = settings(
+        let mut settings = settings(
             through.as_ref().unwrap_or(&database.url),
             public,
             wishes.carrier_url.as_ref().unwrap_or(&simulator.url()),
             &wished,
         );
+        if let Some(storage) = wishes.storage {
+            settings.media.storage = storage;
+        }
 
         let db = PgPoolOptions::new().max_connections(4).connect(&database.url).await.unwrap();
         let app = App::new(

@@ -1,5 +1,7 @@
 //! What staff must look at, and until when: the commands and the metrics.
 
+use std::process::Command;
+
 use jiff::SignedDuration;
 use maskline::{
     ids::ConversationId,
@@ -58,6 +60,10 @@ async fn staff_see_first_what_is_overdue_and_close_it_with_an_outcome() {
     assert!(again.contains("closed already"), "{again}");
     assert!(close("019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94").failed().contains("no such task"));
     assert_eq!(close("4711").code, 2);
+    let told = maskline(&test, &["tasks", "close", &soon, "--outcome", "called 206-555-0187"]);
+    let told = told.failed();
+    assert!(told.contains("--outcome holds what looks like a telephone number"), "{told}");
+    assert!(!told.contains("0187"), "{told}");
     assert_eq!(maskline(&test, &["tasks", "close", &soon]).code, 2, "an outcome is asked for");
 
     let open = maskline(&test, &["tasks", "list", "--format", "json"]).json();
@@ -66,6 +72,22 @@ async fn staff_see_first_what_is_overdue_and_close_it_with_an_outcome() {
     let closed_behind = ["soft_opt_out", "report", "quarantine"];
     assert_eq!(kinds(&all), closed_behind.map(|kind| (kind.to_owned(), false)));
     assert_eq!(all[1]["outcome"], "called them", "the first outcome stands");
+
+    let done = format!("tasks close {soon} --by ann@desk --outcome asked");
+    maskline(&test, &done.split(' ').collect::<Vec<_>>()).done();
+    let me = Command::new("id").arg("-un").output().unwrap().stdout;
+    let me = String::from_utf8(me).unwrap().trim().to_owned();
+    let kept = "select concat_ws(' ', r.rule, r.detail) from audit_record r
+         join conversation c on c.id = r.conversation_id where r.kind = 'staff' order by r.at, r.id";
+    assert_eq!(
+        test.column(kept).await,
+        [
+            format!("tasks_close by {me}: quarantine {between}: called them"),
+            format!("tasks_close by {me}: report {overdue}: called them"),
+            format!("tasks_close by ann@desk: soft_opt_out {soon}: asked"),
+        ],
+        "what was refused is not on record"
+    );
 }
 
 #[tokio::test]
@@ -84,7 +106,7 @@ async fn a_conversation_can_be_kept_longer_or_for_less_and_the_sweeper_looks_at_
     let keep = |arguments: &[&str]| {
         maskline(&test, &[&["conversations", "keep", &id][..], arguments].concat())
     };
-    assert_eq!(keep(&["--silence", "24h"]).done(), "kept: silence 24h\n");
+    assert_eq!(keep(&["--silence", "24h", "--by", "ann"]).done(), "kept: silence 24h\n");
     let after = listed();
     assert_eq!(after[0]["ends_by_silence_at"], "2026-03-02T12:00:00Z");
     assert_eq!(after[0]["ends_at"], before[0]["ends_at"], "the rest stays");
@@ -102,8 +124,13 @@ async fn a_conversation_can_be_kept_longer_or_for_less_and_the_sweeper_looks_at_
         ["kept silence 24h", "kept silence 168h, until 2099-12-31T18:00:00Z"]
     );
 
+    let who = "select concat_ws(' ', rule, detail) from audit_record
+         where kind = 'staff' and conversation_id = (select id from conversation) order by at, id";
+    assert_eq!(test.column(who).await[0], "conversations_keep by ann: silence 24h");
+
     for wrong in [
         &[][..],
+        &["--silence", "24h", "--by", "206-555-0187"],
         &["--silence", "1h"],
         &["--silence", "150m"],
         &["--silence", ""],

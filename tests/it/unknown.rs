@@ -213,19 +213,33 @@ async fn staff_see_unknown_texts_and_send_them_again_or_drop_them() {
     assert!(none.contains("nothing was done") && none.contains("no such text"), "{none}");
     assert_eq!(outbox(&test).await.len(), 2);
     // The command's time is that of the computer; the test's stands still.
-    let resent = maskline(&test, &["outbox", "resend", &id(first)]).done();
+    let resent = maskline(&test, &["outbox", "resend", &id(first), "--by", "ann"]).done();
     assert_eq!(resent, "1 text is sent again\n");
     test.run("update outbox set due_at = queued_at where state = 'queued'").await;
     let again = maskline(&test, &["outbox", "resend", &id(first)]).failed();
     assert!(again.contains("not unknown"), "{again}");
-    assert_eq!(maskline(&test, &["outbox", "drop", &id(second)]).done(), "1 text dropped\n");
+    assert_eq!(
+        maskline(&test, &["outbox", "drop", &id(second), "--by", "ben"]).done(),
+        "1 text dropped\n"
+    );
     test.deliver().await;
     assert_eq!(ben.inbox().iter().filter(|text| *text == "from Ann").count(), 2);
     assert_eq!(became(&test).await[4..], ["resent by_staff", "dropped by_staff"]);
     assert_eq!(maskline(&test, &["outbox", "drop"]).code, 2);
+    let who = "select concat_ws(' ', text_id, rule, detail) from audit_record
+         where kind = 'staff' order by at, id";
+    let (first, second) = (id(first), id(second));
+    assert_eq!(
+        test.column(who).await,
+        [
+            format!("{first} outbox_resend by ann: sent again"),
+            format!("{second} outbox_drop by ben: dropped")
+        ],
+        "what was refused is not on record"
+    );
 
     // It had arrived after all: the carrier's word of it is not lost.
     receipts(&test, "from Ben", "delivered").await;
     let known = "select count(*) from carrier_message where text_id::text = '";
-    assert_eq!(test.value::<i64>(&format!("{known}{}'", id(second))).await, 1);
+    assert_eq!(test.value::<i64>(&format!("{known}{second}'")).await, 1);
 }

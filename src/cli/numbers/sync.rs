@@ -5,12 +5,13 @@ use std::{
     io::{self, IsTerminal, Write},
 };
 
-use jiff::Timestamp;
 use sqlx::PgConnection;
 
+use super::{By, record};
 use crate::{
+    audit,
     carrier::Flowroute,
-    cli::{Done, Failure},
+    cli::{self, Done, Failure},
     phone::PhoneNumber,
     pool::{self, NumberState, Plan},
 };
@@ -89,16 +90,21 @@ pub(super) async fn apply(
     conn: &mut PgConnection,
     account: &BTreeSet<PhoneNumber>,
     shown: &Plan,
-    now: Timestamp,
+    by: &By,
 ) -> Done {
+    let now = cli::now(conn).await?;
+    let mut records = Vec::new();
     if plan(conn, account).await? != *shown {
         return Err("the pool was changed meanwhile: nothing was done, run this again".into());
     }
     for number in &shown.add {
         pool::add(conn, number, now).await?;
+        records.push(record(by, "numbers_sync", number, "added"));
     }
     for number in &shown.retire {
         pool::set_state(conn, number, NumberState::Retiring, Some(GONE), now).await?;
+        records.push(record(by, "numbers_sync", number, &format!("retired: {GONE}")));
     }
+    audit::record(conn, &records, now).await?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 import { $, calm, call, el, icon, pretty, say, time } from "/base.js";
 import { drawBetween } from "/between.js";
+import { buildPicker, buildPictures, whyRefused } from "/pictures.js";
 import { nameOf, segments } from "/segments.js";
 import { NAMES, other, page, phone, phones } from "/state.js";
 
@@ -32,10 +33,11 @@ export function buildPhone(name) {
   part("form label").htmlFor = view.draft.id;
   part("form label").textContent = `Text as ${name}`;
   part(".count").id = `count-${key}`;
-  const button = part("button");
+  const button = part("button[type=submit]");
   button.dataset.testid = `send-${key}`;
   button.setAttribute("aria-label", `Send as ${name}`);
 
+  const picked = buildPicker(name, part, view.problem);
   view.draft.addEventListener("input", () => drawCount(view));
   view.draft.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -45,17 +47,23 @@ export function buildPhone(name) {
   view.form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const body = view.draft.value;
-    if (!body.trim()) { view.draft.focus(); return; }
+    const { media } = picked;
+    if (!body.trim() && !media.length) { view.draft.focus(); return; }
     say(view.problem, "");
     try {
-      await sendText(name, view.select.value, body);
+      await sendText(name, view.select.value, body, media);
       if (view.draft.value === body) view.draft.value = "";
+      if (picked.media === media) picked.clear();
     } catch (error) {
       say(view.problem, error.message);
     }
     drawCount(view);
   });
   view.select.addEventListener("change", drawBetween);
+  // Whoever looks at the latest text goes on seeing it when what can be sent along needs room.
+  let atEnd = true;
+  view.thread.addEventListener("scroll", () => { atEnd = isAtEnd(view); });
+  new ResizeObserver(() => { if (atEnd) view.thread.scrollTop = view.thread.scrollHeight; }).observe(view.thread);
 
   // On a narrow screen one phone is shown at a time.
   view.tab = el("button", { type: "button", className: key }, el("span", { textContent: name }), el("span", { className: "unread", hidden: true }));
@@ -65,6 +73,8 @@ export function buildPhone(name) {
   phones[name] = view;
   drawCount(view);
 }
+
+const isAtEnd = ({ thread }) => thread.scrollHeight - thread.scrollTop - thread.clientHeight < 60;
 
 export function show(name) {
   const { thread } = phones[name];
@@ -91,10 +101,10 @@ function drawCount(view) {
   view.draft.style.height = `${view.draft.scrollHeight + 2}px`;
 }
 
-export async function sendText(name, to, body) {
+export async function sendText(name, to, body, media = []) {
   const from = phone(name)?.number;
   if (!from) throw new Error("The demo has not started yet.");
-  const answer = await call("POST", "/texts", { from, to, body });
+  const answer = await call("POST", "/texts", { from, to, body: body.trim() || !media.length ? body : null, media });
   const bad = (answer.statuses ?? []).find((status) => status !== 200);
   if (bad !== undefined) throw new Error(`The webhook answered ${bad}; the carrier will try again.`);
 }
@@ -102,6 +112,13 @@ export async function sendText(name, to, body) {
 export const CODE = /\b[0-9A-Z]{4}-[0-9A-Z]{4}\b/;
 const CODE_PARTS = new RegExp(`(${CODE.source})`);
 const STATES = { queued: "Queued", sent: "Sent", delivered: "Delivered", failed: "Failed", unknown: "Unknown", recorded: "Recorded" };
+// Why a text waits, or never left; what the carrier says is shown as it says it.
+const NOTES = {
+  fetching_pictures: "its picture is being fetched", pictures_refused: "nothing was left to pass on", opted_out: "the other has stopped",
+  blocked: "the other has blocked", carrier_blocked: "the carrier blocks it", too_late: "too late to send", gave_up: "tried too often",
+};
+
+const noted = (note) => NOTES[note] ?? note.replace(/^failed (?=\d)/, "code ");
 
 /** One text. What may still change about it is drawn by `drawState`. */
 function buildBubble(name, text, before) {
@@ -109,20 +126,23 @@ function buildBubble(name, text, before) {
   const words = el("p", { className: "words", dir: "auto" });
   for (const piece of String(text.body ?? "").split(CODE_PARTS)) words.append(CODE.test(piece) ? el("b", { textContent: piece }) : piece);
   const meta = el("p", { className: "meta" });
-  const node = el("li", { className: "bubble", "data-testid": "bubble", "data-direction": text.direction }, words, meta);
+  const node = el("li", { className: "bubble", "data-testid": "bubble", "data-direction": text.direction }, words, ...buildPictures(name, text), meta);
   const who = el("span", { className: "sr" });
   words.prepend(who);
+  words.classList.toggle("wordless", !text.body && text.pictures > 0);
   if (!mine) meta.append(icon("mask"), el("span", { textContent: `from ${pretty(text.with)}` }));
   else if (text.with !== before?.with) meta.append(el("span", { textContent: `to ${pretty(text.with)}` }));
   meta.append(el("span", { textContent: time(text.at) }));
   const state = el("span", { className: "state" });
   if (mine) meta.append(state);
-  return { id: text.id, direction: text.direction, node, who, state, shown: undefined };
+  const refused = el("p", { className: "refused" });
+  if (mine && text.pictures) node.append(refused);
+  return { id: text.id, direction: text.direction, node, who, state, refused, shown: undefined };
 }
 
 /** What became of a sent text; whose words a received one carries, which is known a moment after it arrives. */
 function drawState(name, bubble, text) {
-  const shown = `${text.state} ${text.note} ${text.source}`;
+  const shown = `${text.state} ${text.note} ${text.refused} ${text.source}`;
   if (bubble.shown === shown) return;
   bubble.shown = shown;
   bubble.node.dataset.state = text.state ?? "";
@@ -132,7 +152,8 @@ function drawState(name, bubble, text) {
   bubble.who.textContent = { self: `${name}: `, other: "Received: ", service }[bubble.node.dataset.source];
   if (text.direction !== "out" || text.state === null) return;
   const words = STATES[text.state] ?? text.state;
-  bubble.state.replaceChildren(icon(STATES[text.state] ? text.state : "unknown"), text.note ? `${words}: ${text.note}` : words);
+  bubble.state.replaceChildren(icon(STATES[text.state] ? text.state : "unknown"), text.note && text.note !== text.state ? `${words}: ${noted(text.note)}` : words);
+  say(bubble.refused, whyRefused(text.refused));
 }
 
 export function drawPhone(name, first) {
@@ -151,7 +172,7 @@ export function drawPhone(name, first) {
   if (begun && begun !== view.follows) view.select.value = begun;
   view.follows = begun;
 
-  const atEnd = view.thread.scrollHeight - view.thread.scrollTop - view.thread.clientHeight < 60;
+  const atEnd = isAtEnd(view);
   now.texts.forEach((text, i) => {
     const known = view.bubbles[i];
     if (!known || known.id !== text.id || known.direction !== text.direction) {
@@ -181,7 +202,7 @@ function notice(name, text, bubble, first) {
   if (!calm.matches) bubble.node.animate([{ opacity: 0, transform: "translateY(.5rem) scale(.96)" }, {}], { duration: 280, easing: "cubic-bezier(.2,1.2,.4,1)" });
   const source = bubble.node.dataset.source;
   if (text.direction === "in") {
-    $("heard").append(el("p", { textContent: `${name} got a text: ${text.body ?? ""}` }));
+    $("heard").append(el("p", { textContent: `${name} got a ${text.pictures ? "picture" : "text"}: ${text.body ?? ""}` }));
     while ($("heard").childElementCount > 20) $("heard").firstChild.remove();
     if ($("stage").dataset.shown !== name) phones[name].unread += 1;
     travel("mask", name, source === "other" ? other(name) : "mask");

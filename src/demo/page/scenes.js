@@ -2,6 +2,7 @@
 
 import { $, calm, el, pause, say } from "/base.js";
 import { CODE, sendText, show } from "/phones.js";
+import { sample } from "/pictures.js";
 import { NAMES, other, page, phone, phones, waiters } from "/state.js";
 
 const TALK = [
@@ -10,7 +11,7 @@ const TALK = [
   ["Ben", "A loud bell?"],
   ["Ann", "The pigeons have complained."],
   ["Ben", "Sold! Saturday at ten, by the fountain?"],
-  ["Ann", "See you there. I'll be the one ringing."],
+  ["Ann", "See you there. Look for this one:", "bicycle"],
 ];
 /** The code that Ann's conversation waits with: read in her last answer, unless that answer was lost on the way. */
 function annsCode() {
@@ -48,9 +49,9 @@ const SCENES = [
     key: "talk", who: "Both", title: "Talk", hint: "They haggle over a bicycle",
     blocked: () => (bothTalk() ? null : "Needs both: Start, then Join"),
     async run() {
-      for (const [name, body] of TALK) {
+      for (const [name, body, picture] of TALK) {
         const before = got(other(name), body);
-        await act(name, numberOf(name), body);
+        await act(name, numberOf(name), body, picture ? [await sample(picture)] : []);
         await until(() => got(other(name), body) > before, 20, `${name}’s text did not reach ${other(name)}`);
         await beat(700);
       }
@@ -145,7 +146,7 @@ const resumeUnlessStopped = () => playing.signal.throwIfAborted();
 /** The answer with the code may be late, or lost on the way: it is not waited for long. */
 const codeArrives = () => until(() => phone("Ann").texts.some((t) => t.direction === "in" && t.body?.includes(phone("Ann").conversation?.code ?? "")), 6).catch(resumeUnlessStopped);
 const beat = async (ms) => { await pause(ms); resumeUnlessStopped(); };
-const act = (name, to, body) => { resumeUnlessStopped(); show(name); bringIntoView(); return sendText(name, to, body); };
+const act = (name, to, body, media) => { resumeUnlessStopped(); show(name); bringIntoView(); return sendText(name, to, body, media); };
 
 /** On a narrow screen the phones stand below the scenes: lets the reader see what the scene does. */
 function bringIntoView() {

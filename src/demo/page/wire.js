@@ -20,7 +20,10 @@ function gist({ request, response }) {
   const data = request?.data ?? request ?? {};
   const inside = data.attributes ?? data;
   if (data.type === "delivery_receipt") return `receipt: ${inside.status ?? "?"}`;
-  if (typeof inside.body === "string") return `“${inside.body}”`;
+  const pictures = inside.media_urls?.length ?? data.relationships?.media?.data?.length ?? 0;
+  const along = pictures ? "with a picture" : "";
+  if (inside.body) return `“${inside.body}” ${along}`.trim();
+  if (along) return along;
   return response?.errors?.[0]?.title ?? "";
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::world::{Number, Outcome, Person, World};
+use maskline::texts::{Answer, Excerpt};
+
+use super::world::{Number, Outcome, Person, Promise, What, World};
 
 impl World {
     /// Warns and ends what is due, and ends what the carrier connects no more.
@@ -46,6 +48,7 @@ impl World {
     /// Sends what is queued; what arrives, by phone and number, in its order.
     pub fn deliver(&mut self) -> BTreeMap<(Person, Number), Vec<String>> {
         let mut arrived: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        self.drop_crossed();
         for promise in std::mem::take(&mut self.queue) {
             let lane = (promise.to, promise.through);
             let silenced = self.suppressed.contains(&promise.to) && !promise.despite;
@@ -60,6 +63,37 @@ impl World {
             arrived.entry(lane).or_default().push(promise.body);
         }
         arrived
+    }
+
+    /// Drops words whose recipient talks with somebody else on that number by now; their author is
+    /// told.
+    fn drop_crossed(&mut self) {
+        let (crossed, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.queue).into_iter().partition(|it| self.is_crossed(it));
+        self.queue = kept;
+        for Promise { to, body, about, .. } in crossed {
+            let author = about.and_then(|link| self.links[link].other(to));
+            let Some((who, number)) = author else { continue };
+            let is_silent = self.suppressed.contains(&who) || self.is_known_cut(who, number);
+            if is_silent || self.are_apart(who, to) {
+                continue;
+            }
+            let told = Answer::NotDelivered { excerpt: Excerpt::of(&body) };
+            let body = told.render(&"Maskline".parse().unwrap());
+            let what = What::Answer("not_delivered", Vec::new());
+            let (through, despite, until) = (number, false, None);
+            self.queue.push(Promise { to: who, through, what, body, despite, until, about });
+        }
+    }
+
+    fn is_crossed(&self, Promise { to, through, what, about, .. }: &Promise) -> bool {
+        let is_silent = self.suppressed.contains(to) || self.is_known_cut(*to, *through);
+        let now = self.here(*to, *through).filter(|now| Some(*now) != *about);
+        let met = now.and_then(|now| self.links[now].other(*to));
+        let was = about.and_then(|link| self.links[link].other(*to));
+        matches!(what, What::Words(_))
+            && !is_silent
+            && met.is_some_and(|met| was.map(|was| was.0) != Some(met.0))
     }
 
     /// Staff note that a person opted out by other means.

@@ -1,5 +1,7 @@
 //! The carrier's list is slow, broken, endless or lies: nothing is harmed, and it is tried again.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use maskline::{
     carrier::ListError,
@@ -41,7 +43,7 @@ async fn a_list_that_cannot_be_read_harms_nothing_and_is_tried_again() {
         (page("{}"), "no list"),
         (page("[]"), "no list"),
         (page(r#"{"data": {}}"#), "no list"),
-        (page(&" ".repeat(5 * 1024 * 1024)), "no list"),
+        (page(&" ".repeat(5 * 1024 * 1024)), "too long"),
     ] {
         let (test, carrier) = listing(answer).await;
         let error = round(&test).await.unwrap_err();
@@ -150,4 +152,39 @@ async fn one_text_that_cannot_be_kept_is_not_in_the_others_way() {
     test.advance(SignedDuration::from_mins(1));
     assert!(round(&test).await.unwrap());
     assert_eq!((received(&test, "bad").await, received(&test, "good").await), (1, 1));
+}
+
+/// Answers with one text for a short time, and with this for a long one.
+fn short_only(long: ResponseTemplate) -> impl Fn(&Request) -> ResponseTemplate {
+    move |request: &Request| {
+        let asked = |name: &str| -> jiff::Timestamp {
+            let mut pairs = request.url.query_pairs();
+            pairs.find(|(key, _)| key == name).unwrap().1.parse().unwrap()
+        };
+        let width = asked("end_date").duration_since(asked("start_date"));
+        if width > SignedDuration::from_mins(10) {
+            return long.clone();
+        }
+        ResponseTemplate::new(200).set_body_json(json!({"data": [inbound("m1", "found")]}))
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_long_is_asked_for_in_shorter_parts() {
+    let huge = ResponseTemplate::new(200).set_body_string(" ".repeat(5 * 1024 * 1024));
+    let (test, _carrier) = listing(short_only(huge)).await;
+    test.advance(SignedDuration::from_mins(5));
+    assert!(round(&test).await.unwrap());
+    assert_eq!(received(&test, "found").await, 1);
+}
+
+#[tokio::test]
+async fn a_list_that_takes_too_long_is_asked_for_in_shorter_parts() {
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(5));
+    let (test, _carrier) = listing(short_only(slow)).await;
+    test.advance(SignedDuration::from_mins(5));
+    let patience = Duration::from_secs(1);
+    let round = Reconciler::new(test.app.clone(), test.carrier.clone()).with_patience(patience);
+    assert!({ round }.step().await.unwrap());
+    assert_eq!(received(&test, "found").await, 1);
 }

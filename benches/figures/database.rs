@@ -1,0 +1,232 @@
+//! The database that is measured: a PostgreSQL of its own with fsync on, and what is loaded into it.
+
+use std::{
+    fmt::Write as _,
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use maskline::{
+    config::Settings,
+    database,
+    demo::postgres::{Options, PrivatePostgres},
+};
+use sqlx::{AssertSqlSafe, PgPool};
+
+/// The secret in the webhook's path.
+pub(crate) const SECRET: &str = "a-secret-of-the-benchmark";
+/// So much is sent to the database at once.
+const PORTION: usize = 1024 * 1024;
+
+/// A database, and how much was loaded into it.
+#[derive(Debug)]
+pub(crate) struct Database {
+    pub(crate) postgres: PrivatePostgres,
+    pub(crate) pool: PgPool,
+    pub(crate) conversations: u64,
+    pub(crate) records: u64,
+}
+
+impl Database {
+    /// Starts a server and loads so many open conversations and records of the trail.
+    pub(crate) async fn start(conversations: u64, records: u64) -> Self {
+        let options = Options { data_dir: None, durable: true, max_connections: 100 };
+        let postgres = PrivatePostgres::start(options).await.unwrap();
+        let pool = database::connect(&postgres.url("postgres").into()).await.unwrap();
+        database::MIGRATIONS.run(&pool).await.unwrap();
+        let database = Self { postgres, pool, conversations, records };
+        let start = Instant::now();
+        database.load_conversations().await;
+        database.load_records().await;
+        database.run(include_str!("talk.sql")).await;
+        database.run(include_str!("drain.sql")).await;
+        database.run("vacuum analyze").await;
+        database.run("checkpoint").await;
+        let took = start.elapsed().as_secs();
+        println!("\n{conversations} open conversations, {records} records: loaded in {took} s");
+        database
+    }
+
+    /// Stops the server; nothing is left of it.
+    pub(crate) async fn stop(self) {
+        self.pool.close().await;
+        self.postgres.stop().await;
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&self.pool).await.unwrap();
+    }
+
+    /// The one number that this asks for.
+    pub(crate) async fn count(&self, sql: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&self.pool).await.unwrap()
+    }
+
+    /// Empties what grows, so that each figure begins alike.
+    pub(crate) async fn clean(&self) {
+        self.run("truncate outbox").await;
+        self.run("checkpoint").await;
+    }
+
+    /// The settings of a service on this database, and these beside them.
+    pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
+        let url = self.postgres.url("postgres");
+        let values = [
+            ("DATABASE_URL", url.as_str()),
+            ("MASKLINE_PUBLIC_URL", "http://127.0.0.1"),
+            ("MASKLINE_WEBHOOK_SECRETS", SECRET),
+            ("FLOWROUTE_ACCESS_KEY", "simulated"),
+            ("FLOWROUTE_SECRET_KEY", "simulated"),
+        ];
+        Settings::from_values(values.into_iter().chain(more.iter().copied())).unwrap()
+    }
+
+    async fn load_conversations(&self) {
+        let (count, numbers) = (self.conversations, masked_numbers(self.conversations));
+        let until = Timestamp::now() + SignedDuration::from_hours(24);
+        self.copy("masked_number (id, number, added_at)", numbers, |n, to| {
+            writeln!(to, "{}\t{}\tnow", id('a', n), masked_number(n))
+        })
+        .await;
+        self.copy("person (id, number, first_seen_at)", count, |n, to| {
+            writeln!(to, "{}\t+1206{n:07}\tnow", id('b', 2 * n))?;
+            writeln!(to, "{}\t+1312{n:07}\tnow", id('b', 2 * n + 1))
+        })
+        .await;
+        let conversation = "conversation (id, code, code_expires_at, state, opened_at, last_talk_at, next_look_at)";
+        self.copy(conversation, count, |n, to| {
+            writeln!(to, "{}\t{}\t{until}\tactive\tnow\tnow\t{until}", id('c', n), code(n))
+        })
+        .await;
+        let participant =
+            "participant (conversation_id, seat, person_id, masked_number_id, joined_at)";
+        self.copy(participant, count, |n, to| {
+            let (conversation, number) = (id('c', n), id('a', n % numbers));
+            writeln!(to, "{conversation}\t1\t{}\t{number}\tnow", id('b', 2 * n))?;
+            writeln!(to, "{conversation}\t2\t{}\t{number}\tnow", id('b', 2 * n + 1))
+        })
+        .await;
+    }
+
+    /// The trail of texts that were passed on, two records each, and the carrier's ids of them. The
+    /// indexes are made anew behind it, which is quicker than to keep them up.
+    async fn load_records(&self) {
+        if self.records == 0 {
+            return;
+        }
+        let (count, texts) = (self.conversations, self.records / 2);
+        let numbers = masked_numbers(count);
+        self.copy("carrier_message (carrier_id, direction, noted_at)", texts, |n, to| {
+            writeln!(to, "{}\tinbound\tnow", carrier_id(n, texts))
+        })
+        .await;
+        self.run("select audit_make_partitions(now() - interval '30 days', 2)").await;
+        let indexes: Vec<String> = sqlx::query_scalar(
+            "select pg_get_indexdef(indexrelid)
+             from pg_index
+             where indrelid = 'audit_record'::regclass and not indisprimary",
+        )
+        .fetch_all(&self.pool)
+        .await
+        .unwrap();
+        self.run(
+            "do $$
+             declare
+                 index regclass;
+             begin
+                 alter table audit_record drop constraint audit_record_pkey;
+                 for index in select indexrelid from pg_index where indrelid = 'audit_record'::regclass
+                 loop
+                     execute format('drop index %s', index);
+                 end loop;
+             end
+             $$",
+        )
+        .await;
+        // Over the last twenty days.
+        let (start, days) = (Timestamp::now() - SignedDuration::from_hours(480), 1_728_000_000_u64);
+        let record = "audit_record (id, at, kind, conversation_id, person_id, recipient_id,
+            masked_number, carrier_id, text_id, body)";
+        self.copy(record, texts, |n, to| {
+            let passed = SignedDuration::from_millis(i64::try_from(days * n / texts).unwrap());
+            let (at, c) = (start + passed, n % count);
+            let (conversation, one, two) = (id('c', c), id('b', 2 * c), id('b', 2 * c + 1));
+            let (through, carrier) = (masked_number(c % numbers), carrier_id(n, texts));
+            let (first, second, text) = (id('d', 2 * n), id('d', 2 * n + 1), id('e', n));
+            writeln!(to, "{first}\t{at}\treceived\t{conversation}\t{one}\t\\N\t{through}\t{carrier}\t\\N\ta record as long as texts are")?;
+            writeln!(to, "{second}\t{at}\trelayed\t{conversation}\t{one}\t{two}\t{through}\t{carrier}\t{text}\ta record as long as texts are")
+        })
+        .await;
+        let primary = "alter table audit_record add primary key (at, id)".to_owned();
+        for make in indexes.iter().map(|made| made.replace(" ON ONLY ", " ON ")).chain([primary]) {
+            progress(&make);
+            self.run(&format!("set maintenance_work_mem = '256MB'; {make}")).await;
+        }
+        progress("");
+    }
+
+    /// Loads a table with what is written for each count, and tells how far it is.
+    async fn copy(
+        &self,
+        table: &str,
+        count: u64,
+        line: impl Fn(u64, &mut String) -> std::fmt::Result,
+    ) {
+        // References are right by the way they are made; to look each up takes longer than all else.
+        let mut conn = self.pool.acquire().await.unwrap();
+        sqlx::raw_sql("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
+        let mut told = Instant::now();
+        let mut into = conn.copy_in_raw(&format!("copy {table} from stdin")).await.unwrap();
+        let mut portion = String::with_capacity(PORTION + 1024);
+        for n in 0..count {
+            line(n, &mut portion).unwrap();
+            if portion.len() > PORTION {
+                into.send(portion.as_bytes()).await.unwrap();
+                portion.clear();
+                if told.elapsed() > Duration::from_millis(500) {
+                    told = Instant::now();
+                    let name = table.split(' ').next().unwrap_or_default();
+                    progress(&format!("{name}: {} %", n * 100 / count));
+                }
+            }
+        }
+        into.send(portion.as_bytes()).await.unwrap();
+        into.finish().await.unwrap();
+        progress("");
+        sqlx::raw_sql("reset session_replication_role").execute(&mut *conn).await.unwrap();
+    }
+}
+
+/// Tells whoever watches how far it is, on one line.
+fn progress(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}");
+    }
+}
+
+/// How many masked numbers carry so many conversations.
+pub(crate) fn masked_numbers(conversations: u64) -> u64 {
+    (conversations / 500).clamp(1, 1000)
+}
+
+/// The masked number of this place.
+pub(crate) fn masked_number(n: u64) -> String {
+    format!("+1415{n:07}")
+}
+
+/// An id of a kind, in the order of time as all ids are.
+fn id(kind: char, n: u64) -> String {
+    format!("0190{kind}000-{:04x}-7000-8000-{:012x}", n >> 32, n)
+}
+
+/// A carrier's id: spread as the carrier's are, and loaded in their order.
+fn carrier_id(n: u64, count: u64) -> String {
+    format!("mdr2-{:08x}{:024x}", (u128::from(n) << 32) / u128::from(count), n)
+}
+
+/// A code of its own for each conversation.
+fn code(n: u64) -> String {
+    let letter = |place: u64| char::from(b"234679ACDEFGHJKM"[(n >> (4 * place) & 15) as usize]);
+    (0..6).map(letter).chain("79".chars()).collect()
+}

@@ -1,0 +1,66 @@
+//! Runs pgbench, and reads how long each of its transactions took.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use maskline::demo::postgres::PrivatePostgres;
+
+/// When pgbench stops.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Until {
+    Seconds(u64),
+    /// After so many by each client.
+    Transactions(u64),
+}
+
+/// Runs this script on so many connections; as fast as it can, or so many times a second in all,
+/// spread by chance. Returns how long each transaction took, from when it was to begin.
+pub(crate) async fn run(
+    postgres: &PrivatePostgres,
+    script: &str,
+    connections: usize,
+    until: Until,
+    rate: Option<f64>,
+) -> Vec<Duration> {
+    let folder = std::env::temp_dir().join(format!("maskline-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("script.sql");
+    std::fs::write(&file, script).unwrap();
+    let mut command = Command::new(path());
+    command
+        .current_dir(&folder)
+        .args(["-n", "-M", "prepared", "-j", &connections.min(2).to_string(), "-l"])
+        .args(["--log-prefix", "log", "-c", &connections.to_string(), "-f"])
+        .arg(&file);
+    match until {
+        Until::Seconds(seconds) => command.args(["-T", &seconds.to_string()]),
+        Until::Transactions(count) => command.args(["-t", &count.to_string()]),
+    };
+    if let Some(rate) = rate {
+        command.args(["-R", &format!("{rate:.1}")]);
+    }
+    command.arg(postgres.url("postgres"));
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // Each line: client, transaction, microseconds, …
+    let mut times = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("log") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let time = |line: &str| {
+                line.split_whitespace().nth(2)?.parse().ok().map(Duration::from_micros)
+            };
+            times.extend(text.lines().filter_map(time));
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    times
+}
+
+fn path() -> PathBuf {
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut found: Vec<_> = installed.map(|version| version.path().join("bin/pgbench")).collect();
+    found.retain(|path| path.exists());
+    found.sort();
+    found.pop().unwrap_or_else(|| "pgbench".into())
+}
