@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to people")]
 
+pub mod audit;
 pub mod conversations;
 pub mod numbers;
 pub mod optout;

@@ -3,6 +3,7 @@
 //! Everything that is wrong is said at once, each by its name and never with its value: the
 //! value may be a secret.
 
+mod audit;
 mod media;
 mod parse;
 mod sources;
@@ -17,6 +18,7 @@ use url::Url;
 
 use self::sources::Sources;
 pub use self::{
+    audit::AuditSettings,
     media::{MediaHost, MediaSettings},
     parse::WebhookSecrets,
     terms::{LateInbound, NumberChoice, OnUnknown, PoolSettings, Times},
@@ -68,6 +70,8 @@ pub struct Settings {
     pub reconcile: bool,
     /// What becomes of words that only the list brought.
     pub late_inbound: LateInbound,
+    /// Who signs what the audit trail is, and where that is kept.
+    pub audit: AuditSettings,
 }
 
 /// Flowroute's API and the keys to it.
@@ -151,6 +155,7 @@ impl Settings {
         let code_failures_alarm = from.or("MASKLINE_CODE_FAILURES_ALARM", "100", parse::count);
         let reconcile = from.or("MASKLINE_RECONCILE", "on", parse::on_or_off);
         let late_inbound = from.or("MASKLINE_LATE_INBOUND", "relay", parse::late_inbound);
+        let audit = AuditSettings::from(&mut from, public_url.as_ref());
         let problems = from.problems();
 
         let settings = (|| {
@@ -176,6 +181,7 @@ impl Settings {
                 code_failures_alarm: code_failures_alarm?,
                 reconcile: reconcile?,
                 late_inbound: late_inbound?,
+                audit,
             })
         })();
         match settings {
@@ -221,6 +227,29 @@ pub fn database_url_and_flowroute(
     file: Option<&Path>,
 ) -> Result<(SecretString, FlowrouteSettings), ConfigError> {
     database_url_and(file, FlowrouteSettings::from)
+}
+
+/// Reads `DATABASE_URL` and who signs what the audit trail is.
+///
+/// # Errors
+/// When one of these is missing or malformed, or anything that is set is no setting.
+pub fn database_url_and_audit(
+    file: Option<&Path>,
+) -> Result<(SecretString, AuditSettings), ConfigError> {
+    database_url_and(file, |from| Some(AuditSettings::read(from)))
+}
+
+/// Reads who signs what the audit trail is, and no database.
+///
+/// # Errors
+/// When one of these is malformed, or anything that is set is no setting.
+pub fn audit(file: Option<&Path>) -> Result<AuditSettings, ConfigError> {
+    let mut from = Sources::collect(file);
+    let audit = AuditSettings::read(&mut from);
+    match from.problems() {
+        problems if problems.is_empty() => Ok(audit),
+        problems => Err(ConfigError(problems)),
+    }
 }
 
 fn database_url_and<T>(

@@ -49,6 +49,9 @@ enum Command {
     /// See what staff must look at, and close it.
     #[command(subcommand, after_help = "Example:  maskline tasks list")]
     Tasks(cli::tasks::Tasks),
+    /// Prove that no record of the audit trail was changed, and keep what proves it.
+    #[command(subcommand, after_help = "Example:  maskline audit verify")]
+    Audit(cli::audit::Audit),
     /// See the open conversations, and change when one ends by itself.
     #[command(subcommand, after_help = "Example:  maskline conversations list")]
     Conversations(cli::conversations::Conversations),
@@ -68,6 +71,7 @@ async fn main() -> ExitCode {
         Command::Optout(command) => cli::optout::run(config, command).await,
         Command::Outbox(command) => cli::outbox::run(config, command).await,
         Command::Tasks(command) => cli::tasks::run(config, command).await,
+        Command::Audit(command) => cli::audit::run(config, command).await,
         Command::Conversations(command) => cli::conversations::run(config, command).await,
     };
     telemetry::finish();

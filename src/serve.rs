@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::roles::Role;
 use crate::{
     app::App,
-    audit,
+    audit::{self, guard, publish, seal::Sealer},
     carrier::Flowroute,
     clock::Clock,
     code::Randomness,
@@ -85,6 +85,7 @@ impl Service {
         let app = App::new(db, settings, Clock::System, Randomness::os());
         telemetry::started(app.clock.now());
         make_partitions(&app).await;
+        look_after_trail(&app, without).await;
         let carrier = Flowroute::new(&app.settings.flowroute)?;
         let sources = Sources::new(&app.settings)?;
         let mut service = Self {
@@ -126,6 +127,11 @@ impl Service {
             Role::Fetcher => {
                 let fetch = move || media::worker::run(app.clone(), sources.clone());
                 tasks.spawn(keep_going(who, fetch));
+            }
+            Role::Sealer => {
+                let publisher = app.clone();
+                tasks.spawn(keep_going(who, move || Sealer::new(app.clone()).run()));
+                tasks.spawn(keep_going("publisher", move || publish::run(publisher.clone())));
             }
             // Webhooks have a listener.
             Role::Webhook | Role::Reconciler => {}
@@ -176,6 +182,26 @@ async fn make_partitions(app: &App) {
     let made = async { audit::make_partitions(&mut *app.db.acquire().await?, now).await };
     if let Err(error) = made.await {
         tracing::warn!(%error, "next month's part of the audit trail could not be made; trying again");
+    }
+}
+
+/// Puts back what keeps the trail from being changed, where that is missing, and says what does not
+/// protect it. Neither stops anything: records are written all the same.
+async fn look_after_trail(app: &App, without: &[Role]) {
+    let mended = async { guard::guard_again(&mut *app.db.acquire().await?).await };
+    match mended.await {
+        Ok(tables) if tables.is_empty() => {}
+        Ok(tables) => tracing::error!(?tables, "the audit trail could be changed there; no more"),
+        Err(error) => {
+            let found = async { guard::unguarded(&mut *app.db.acquire().await?).await };
+            let tables = found.await.unwrap_or_default();
+            tracing::error!(%error, ?tables, "the audit trail can be changed there, and it could not be mended");
+        }
+    }
+    if app.settings.audit.signer.is_none() && !without.contains(&Role::Sealer) {
+        tracing::warn!(
+            "MASKLINE_AUDIT_KEY is not set: the audit trail is sealed but not signed, and whoever owns the database could seal it anew"
+        );
     }
 }
 

@@ -1,7 +1,21 @@
 //! The ledger: an append-only record of everything that happened to every text.
 //!
 //! A record is written in the transaction of what it records, copies what it needs, and refers to
-//! nothing. It never holds a real number; people stand in it by their id.
+//! nothing. It never holds a real number; people stand in it by their id. Behind it goes the sealer,
+//! whose tree proves that no record was changed.
+
+pub(crate) mod canonical;
+pub mod checkpoint;
+mod copy;
+pub mod export;
+pub mod finding;
+pub mod guard;
+pub mod note;
+pub mod publish;
+pub mod seal;
+pub mod tree;
+pub mod verify;
+pub mod walk;
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;

@@ -49,6 +49,7 @@ mod reopen;
 mod replicas;
 mod samples;
 mod schema;
+mod seal;
 mod sending;
 mod service;
 mod settings;
