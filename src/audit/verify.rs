@@ -73,9 +73,7 @@ pub struct Judge {
     position: u64,
     /// Whether the tree cannot be compared any more.
     is_broken: bool,
-    /// The first leaf since the last root that fitted that is older than the one before it.
-    turned: Option<u64>,
-    last: Option<(Option<i64>, Who)>,
+    order: Order,
     report: Report,
 }
 
@@ -88,8 +86,7 @@ impl Judge {
             tree: Frontier::default(),
             position: 0,
             is_broken: false,
-            turned: None,
-            last: None,
+            order: Order::default(),
             report: Report::default(),
         };
         let mut believed = Vec::new();
@@ -136,11 +133,9 @@ impl Judge {
             }
             Some(_) => {}
         }
-        let place = (leaf.xid, leaf.who);
-        if leaf.xid.is_some() && self.last.is_some_and(|last| place < last) {
-            self.turned.get_or_insert(leaf.index);
+        if let Some(xid) = leaf.xid {
+            self.order.see(leaf.index, (xid, leaf.who));
         }
-        self.last = Some(place);
         self.tree.push(leaf.hash);
         self.position = leaf.index + 1;
         while let Some((checkpoint, _)) = self.kept.front()
@@ -177,11 +172,11 @@ impl Judge {
         }
         if checkpoint.root == self.tree.root() {
             self.report.covered = checkpoint.size;
-            self.turned = None;
+            self.order = Order::default();
             return;
         }
         self.is_broken = true;
-        if let Some(index) = self.turned {
+        if let Some(index) = self.order.broken {
             self.find(Some(index), None, Wrong::OutOfOrder);
         } else {
             self.find(Some(self.report.covered), None, Wrong::Replaced(name));
@@ -219,10 +214,38 @@ impl Judge {
         self.report.records = self.position;
         self.report.root = (!self.is_broken).then(|| self.tree.root());
         // Records before what is wrong with checkpoints, and the first before the later ones.
-        self.report
-            .findings
-            .sort_by_key(|finding| (finding.index.is_none(), finding.who.is_none(), finding.index));
+        self.report.findings.sort_by_key(|finding| {
+            let is_of_record = finding.index.is_some() || finding.who.is_some();
+            (!is_of_record, finding.index.is_none(), finding.index)
+        });
         self.report.findings.dedup();
         self.report
+    }
+}
+
+/// How many leaves are remembered in whose order a fault is looked for.
+const REMEMBERED: usize = 1_000_000;
+
+/// In which order the leaves stand since the last root that fitted. Transactions may be counted from
+/// the beginning again, after a restore elsewhere: what is out of order is told only if a root says
+/// that something is wrong.
+#[derive(Debug, Default)]
+struct Order {
+    /// The leaves so far, as long as they are in order.
+    seen: Vec<(u64, (i64, Who))>,
+    /// The first that should stand further behind.
+    broken: Option<u64>,
+}
+
+impl Order {
+    fn see(&mut self, index: u64, place: (i64, Who)) {
+        let behind = self.seen.partition_point(|(_, earlier)| *earlier <= place);
+        match self.seen.get(behind) {
+            Some((first, _)) => {
+                self.broken = self.broken.map_or(Some(*first), |broken| Some(broken.min(*first)))
+            }
+            None if self.seen.len() < REMEMBERED => self.seen.push((index, place)),
+            None => {}
+        }
     }
 }

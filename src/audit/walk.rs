@@ -82,7 +82,7 @@ pub(super) async fn walk(
         let to = next.last + 1;
         let stored = checkpoints(conn, at, to).await?;
         let mut stored = stored.iter().peekable();
-        copy::read(conn, &query(columns, at, &next), |row| {
+        copy::read(conn, &select(columns, at, &next), |row| {
             let leaf = leaf(columns, row).ok_or_else(copy::malformed)?;
             meet(Met::Leaf(&leaf, row.get(HEAD..).unwrap_or_default()))?;
             while let Some(checkpoint) =
@@ -150,7 +150,7 @@ const HEAD: usize = 6;
 
 /// The leaves from a place on, with their records. The times are said once more, so that only the
 /// partitions are read that matter, and each in the order of its key.
-fn query(columns: &[Column], from: i64, next: &Next) -> String {
+fn select(columns: &[Column], from: i64, next: &Next) -> String {
     let between = match (&next.from, &next.to) {
         (Some(from), Some(to)) => format!("and r.at between '{from}+00' and '{to}+00'"),
         _ => String::new(),

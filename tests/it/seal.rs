@@ -337,8 +337,7 @@ async fn the_newest_are_found_by_an_index() {
          where (r.xid::text::bigint) >= {newest} and (r.xid::text::bigint) < {newest} + 9"
     );
     let plan = test.column(&explain).await.join("\n");
-    assert!(
-        plan.contains("Bitmap Index Scan") && !plan.contains("Seq Scan on audit_record_default"),
-        "{plan}"
-    );
+    let part: String = test.value("select max(tableoid::regclass::text) from audit_record").await;
+    let has = |scan: &str| plan.contains(scan);
+    assert!(has("Bitmap Index Scan") && !has(&format!("Seq Scan on {part}")), "{plan}");
 }
