@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
+    audit::guard,
     carrier::Flowroute,
     clock::Clock,
     config::{self, Settings},
@@ -76,6 +77,11 @@ pub async fn serve(config: Option<&Path>, options: ServeOptions) -> Done {
         Some(serve::bind(settings.listen).await?)
     };
     let private = serve::bind(settings.admin_listen).await?;
+    if settings.audit.signer.is_none() && !options.without.contains(&Role::Sealer) {
+        tracing::warn!(
+            "MASKLINE_AUDIT_KEY is not set: the audit trail is sealed but not signed, and whoever owns the database could seal it anew"
+        );
+    }
     let service = Service::start(db, settings, public, private, &options.without).await?;
     let public = service.public.map(tracing::field::display);
     tracing::info!(public, private = %service.private, "maskline serves");
@@ -136,6 +142,7 @@ pub async fn check(config: Option<&Path>) -> Done {
     if let Ok(settings) = &settings {
         say("Flowroute", try_carrier(settings).await);
         say("pictures", try_storage(settings).await);
+        say("audit trail", try_trail(settings).await);
     }
     match wrong {
         0 => Ok(()),
@@ -179,6 +186,41 @@ async fn try_storage(settings: &Settings) -> Result<String, String> {
     let storage = &settings.media.storage;
     storage.try_out().await.map_err(|error| error.to_string())?;
     Ok(format!("they lie in {storage}"))
+}
+
+/// Whether nothing of the trail can be changed, and who could seal it anew.
+async fn try_trail(settings: &Settings) -> Result<String, String> {
+    let look = async {
+        let db = database::connect_for_command(&settings.database_url).await?;
+        let mut conn = db.acquire().await?;
+        let unguarded = guard::unguarded(&mut conn).await?;
+        Ok((unguarded, guard::missing_months(&mut conn).await?))
+    };
+    let (unguarded, missing) = look.await.map_err(|error| said(&error))?;
+    if !unguarded.is_empty() {
+        return Err(format!(
+            "{} can be changed: the triggers that refuse it are missing or asleep. Start `maskline serve` as their owner, or: select audit_guard_again()",
+            unguarded.join(", ")
+        ));
+    }
+    if !missing.is_empty() {
+        return Err(format!(
+            "{} is missing, its records go elsewhere: `maskline serve` makes it, or: select audit_make_partitions(now(), 3)",
+            missing.join(", ")
+        ));
+    }
+    let places = settings.audit.targets.len();
+    Ok(match &settings.audit.signer {
+        None => "it can only be added to; nothing is signed, so whoever owns the database could seal it anew: `maskline audit key` makes a key".into(),
+        Some(signer) if places == 0 => format!(
+            "it can only be added to, and is signed as {}; checkpoints are kept nowhere else: set MASKLINE_AUDIT_CHECKPOINTS",
+            signer.name()
+        ),
+        Some(signer) => format!(
+            "it can only be added to, is signed as {}, and checkpoints go to {places} more place(s)",
+            signer.name()
+        ),
+    })
 }
 
 /// Opens the database, with what to do when that fails.

@@ -85,7 +85,7 @@ impl Service {
         let app = App::new(db, settings, Clock::System, Randomness::os());
         telemetry::started(app.clock.now());
         make_partitions(&app).await;
-        look_after_trail(&app, without).await;
+        look_after_trail(&app).await;
         let carrier = Flowroute::new(&app.settings.flowroute)?;
         let sources = Sources::new(&app.settings)?;
         let mut service = Self {
@@ -187,7 +187,7 @@ async fn make_partitions(app: &App) {
 
 /// Puts back what keeps the trail from being changed, where that is missing, and says what does not
 /// protect it. Neither stops anything: records are written all the same.
-async fn look_after_trail(app: &App, without: &[Role]) {
+async fn look_after_trail(app: &App) {
     let mended = async { guard::guard_again(&mut *app.db.acquire().await?).await };
     match mended.await {
         Ok(tables) if tables.is_empty() => {}
@@ -197,11 +197,6 @@ async fn look_after_trail(app: &App, without: &[Role]) {
             let tables = found.await.unwrap_or_default();
             tracing::error!(%error, ?tables, "the audit trail can be changed there, and it could not be mended");
         }
-    }
-    if app.settings.audit.signer.is_none() && !without.contains(&Role::Sealer) {
-        tracing::warn!(
-            "MASKLINE_AUDIT_KEY is not set: the audit trail is sealed but not signed, and whoever owns the database could seal it anew"
-        );
     }
 }
 

@@ -12,6 +12,27 @@ pub async fn unguarded(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
         .await
 }
 
+/// The months, of this one and the two after it, that have no partition of their own. Their records
+/// go into the default partition.
+///
+/// # Errors
+/// The database's.
+pub async fn missing_months(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!(
+        r#"select name as "name!"
+           from generate_series(0, 2) ahead,
+               to_char(
+                   date_trunc('month', clock_timestamp() at time zone 'utc')
+                       + make_interval(months => ahead),
+                   '"audit_record_"YYYY_MM'
+               ) name
+           where to_regclass(name) is null
+           order by name"#
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// Puts the guard back where it is missing: at which tables it was.
 ///
 /// # Errors

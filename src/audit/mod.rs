@@ -4,6 +4,7 @@
 //! nothing. It never holds a real number; people stand in it by their id. Behind it goes the sealer,
 //! whose tree proves that no record was changed.
 
+pub mod behind;
 pub(crate) mod canonical;
 pub mod checkpoint;
 mod copy;

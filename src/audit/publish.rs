@@ -24,9 +24,10 @@ const PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long an address may take to answer.
 const CALL: Duration = Duration::from_secs(15);
-/// How many are handed over in a turn, and how long a turn lasts at most.
+/// How many are handed over in a turn.
 const TURN: i64 = 100;
-const LEASE: Duration = Duration::from_mins(2);
+/// How long somebody has a turn unless they go on: longer than one call takes.
+const LEASE: Duration = Duration::from_secs(20);
 
 /// A place outside the database. It shows no address: one may hold a secret.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,7 +5,14 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use super::Role;
-use crate::{app::App, database, http::Problem, outbox::backlog, tasks, telemetry};
+use crate::{
+    app::App,
+    audit::behind::{self, Behind},
+    database,
+    http::Problem,
+    outbox::backlog,
+    tasks, telemetry,
+};
 
 /// How long the database may take for a look that nothing depends on.
 const GLANCE: Duration = Duration::from_secs(2);
@@ -46,11 +53,13 @@ async fn metrics(State(app): State<App>) -> String {
         let mut conn = app.db.acquire().await?;
         let backlog = backlog::states(&mut conn).await?;
         let lanes = backlog::waiting_lanes(&mut conn).await?;
-        tasks::open(&mut conn).await.map(|tasks| (backlog, lanes, tasks))
+        let tasks = tasks::open(&mut conn).await?;
+        behind::behind(&mut conn).await.map(|behind| (backlog, lanes, tasks, behind))
     };
     let seen = tokio::time::timeout(GLANCE, look).await;
     metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(seen, Ok(Ok(_))))));
-    if let Ok(Ok((backlog, lanes, tasks))) = seen {
+    if let Ok(Ok((backlog, lanes, tasks, behind))) = seen {
+        say_how_far_behind(&app, behind);
         metrics::gauge!("maskline_lanes_waiting").set(figure(lanes));
         for state in ["queued", "sending", "unknown"] {
             let found = backlog.iter().find(|(name, ..)| name == state);
@@ -69,6 +78,15 @@ async fn metrics(State(app): State<App>) -> String {
         metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
     }
     telemetry::metrics().render()
+}
+
+fn say_how_far_behind(app: &App, behind: Behind) {
+    metrics::gauge!("maskline_audit_unsealed_records").set(figure(behind.records));
+    metrics::gauge!("maskline_audit_unsealed_seconds").set(behind.seconds);
+    // Without a key nothing ever is, which is known.
+    let is_signed = app.settings.audit.signer.is_some();
+    let unsigned = if is_signed { behind.unsigned_seconds } else { 0.0 };
+    metrics::gauge!("maskline_audit_unsigned_seconds").set(unsigned);
 }
 
 /// A count as a gauge wants it.

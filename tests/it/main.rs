@@ -50,6 +50,7 @@ mod replicas;
 mod samples;
 mod schema;
 mod seal;
+mod sealer;
 mod sending;
 mod service;
 mod settings;

@@ -40,7 +40,7 @@ fn program<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>, env: &[(&str, &st
 
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
-    out: String,
+    pub(crate) out: String,
     pub(crate) err: String,
 }
 
@@ -81,7 +81,7 @@ impl Site {
     }
 
     /// Every setting, right.
-    fn settings<'a>(&'a self, carrier: &'a str) -> Vec<(&'a str, &'a str)> {
+    pub(crate) fn settings<'a>(&'a self, carrier: &'a str) -> Vec<(&'a str, &'a str)> {
         vec![
             ("DATABASE_URL", self.database.url.as_str()),
             ("MASKLINE_LISTEN", "127.0.0.1:0"),
@@ -403,7 +403,7 @@ async fn check_tries_the_keys_and_is_content_when_all_is_right() {
     let mut settings = site.settings(&carrier);
     let said = run("check", &settings).await;
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 4, "{}", said.out);
+    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 5, "{}", said.out);
 
     let place = settings.iter().position(|(name, _)| *name == "FLOWROUTE_SECRET_KEY").unwrap();
     settings[place].1 = "the-wrong-one";
