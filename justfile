@@ -58,4 +58,4 @@ soak-rules steps="1000000" seed="1":
 
 # Tampers with the audit trail in so many ways, each of which must be found and named.
 tamper times="10000":
-    MASKLINE_TAMPERINGS={{ times }} cargo test --test it tamper:: -- --nocapture
+    MASKLINE_TAMPERINGS={{ times }} cargo test --release --test it tamper:: -- --nocapture

@@ -60,8 +60,8 @@ pub async fn sign(conn: &mut PgConnection, signer: &Signer) -> Result<Option<Str
     let last = newest(conn).await?;
     match last {
         None if size == 0 => return Ok(None),
-        Some((signed, _, _)) if signed > seal.size => return Err(SignError::Contradiction(size)),
-        Some((signed, root, note)) if signed == seal.size => {
+        Some((counted, _, _)) if counted > seal.size => return Err(SignError::Contradiction(size)),
+        Some((counted, root, note)) if counted == seal.size => {
             let is_same = root == tree.root().0;
             return if is_same { Ok(Some(note)) } else { Err(SignError::Contradiction(size)) };
         }

@@ -8,8 +8,10 @@ use sqlx::PgConnection;
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 const HEADER: usize = SIGNATURE.len() + 8;
 
-/// The values of a row, null or as PostgreSQL sends them.
-pub(super) type Row<'a> = [Option<&'a [u8]>];
+/// A value, null or as PostgreSQL sends it.
+type Value<'a> = Option<&'a [u8]>;
+/// The values of a row.
+pub(super) type Row<'a> = [Value<'a>];
 
 /// Runs a query and shows each row to `see`. Returns how many there were. Its words are our own; it
 /// holds no text of anybody's.
@@ -50,22 +52,20 @@ pub(super) async fn read(
 }
 
 /// The first row and what follows it; none if it is not there in full, or the end is.
-fn row(bytes: &[u8]) -> Option<(Vec<Option<&[u8]>>, &[u8])> {
+fn row(bytes: &[u8]) -> Option<(Vec<Value<'_>>, &[u8])> {
     let (count, mut rest) = bytes.split_first_chunk()?;
     let count = usize::try_from(i16::from_be_bytes(*count)).ok()?;
     let mut row = Vec::with_capacity(count);
     for _ in 0..count {
         let (length, after) = rest.split_first_chunk()?;
-        match usize::try_from(i32::from_be_bytes(*length)) {
-            Ok(length) => {
-                let (value, after) = after.split_at_checked(length)?;
-                row.push(Some(value));
-                rest = after;
-            }
-            Err(_) => {
-                row.push(None);
-                rest = after;
-            }
+        // A null's length is less than nothing.
+        if let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) {
+            let (value, after) = after.split_at_checked(length)?;
+            row.push(Some(value));
+            rest = after;
+        } else {
+            row.push(None);
+            rest = after;
         }
     }
     Some((row, rest))

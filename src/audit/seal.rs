@@ -246,10 +246,10 @@ async fn batch(
          order by {order}, r.at, r.id
          limit {BATCH}"
     );
-    let (mut leaves, mut last) = (Writer::new(), 0);
+    let (mut leaves, mut newest) = (Writer::new(), 0);
     let found = copy::read(conn, &query, |row| {
         let [xid, Some(at), Some(id), values @ ..] = row else { return Err(copy::malformed()) };
-        last = xid.and_then(|xid| xid.try_into().ok()).map_or(0, i64::from_be_bytes);
+        newest = xid.and_then(|xid| xid.try_into().ok()).map_or(0, i64::from_be_bytes);
         let hash = canonical::leaf_of_sent(columns, values).ok_or_else(copy::malformed)?;
         leaves.push(&[&tree.size().to_be_bytes(), at, id, &hash.0]);
         tree.push(hash);
@@ -259,5 +259,5 @@ async fn batch(
     if found > 0 {
         leaves.write(conn, "audit_leaf (index, at, id, hash)").await?;
     }
-    Ok((found, last))
+    Ok((found, newest))
 }

@@ -242,7 +242,7 @@ impl Order {
         let behind = self.seen.partition_point(|(_, earlier)| *earlier <= place);
         match self.seen.get(behind) {
             Some((first, _)) => {
-                self.broken = self.broken.map_or(Some(*first), |broken| Some(broken.min(*first)))
+                self.broken = Some(self.broken.map_or(*first, |broken| broken.min(*first)));
             }
             None if self.seen.len() < REMEMBERED => self.seen.push((index, place)),
             None => {}

@@ -41,13 +41,13 @@ Example:  maskline audit verify
     Verify(Verify),
     /// Print the newest signed checkpoint; sign one first if something was sealed since.
     ///
-    /// Needs MASKLINE_AUDIT_KEY to sign. Keep what it prints where nobody can change it who can change
+    /// Needs `MASKLINE_AUDIT_KEY` to sign. Keep what it prints where nobody can change it who can change
     /// the database: in a mail to your lawyer, in another company's storage, on paper.
     #[command(after_help = "Example:  maskline audit checkpoint > checkpoint-$(date +%F).txt")]
     Checkpoint,
     /// Make a key pair for signing checkpoints.
     ///
-    /// The private key goes to MASKLINE_AUDIT_KEY, or into the file that MASKLINE_AUDIT_KEY_FILE names,
+    /// The private key goes to `MASKLINE_AUDIT_KEY`, or into the file that `MASKLINE_AUDIT_KEY_FILE` names,
     /// readable to nobody but Maskline. Keep a copy offline: who has it can sign in your name, and without
     /// it the log cannot be continued under this name. The public key is no secret. Give it to
     /// whoever is to verify, and keep it apart from the database: a key that is fetched from what it is
@@ -71,7 +71,7 @@ Example:  maskline audit key mask.example
 #[derive(Debug, Args)]
 pub struct Verify {
     /// The public key that checkpoints must be signed with; may be repeated, for one that was
-    /// replaced. Without it that of MASKLINE_AUDIT_KEY.
+    /// replaced. Without it that of `MASKLINE_AUDIT_KEY`.
     #[arg(long = "key", value_name = "VERIFIER")]
     keys: Vec<Verifier>,
     /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated.
@@ -85,7 +85,7 @@ pub struct Verify {
 /// Whose key, and where to.
 #[derive(Debug, Args)]
 pub struct Key {
-    /// The log's name, such as the host of MASKLINE_PUBLIC_URL. It stands in every checkpoint.
+    /// The log's name, such as the host of `MASKLINE_PUBLIC_URL`. It stands in every checkpoint.
     #[arg(value_name = "NAME", value_parser = name)]
     name: String,
     /// Write the private key into this new file instead of printing it.

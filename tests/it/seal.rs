@@ -274,15 +274,11 @@ async fn nothing_is_signed_that_contradicts_what_was_signed_before() {
     seal(&test).await;
     sign(&test).await;
     let signed = async || checkpoint::make(&test.app, &signer()).await;
-    let frontier: Vec<u8> = test.value("select frontier from audit_seal").await;
-    for forged in ["size = 4, frontier = substr(frontier, 33)", "frontier = frontier || ''"] {
-        test.run(&format!("update audit_seal set {forged}")).await;
-        if forged.starts_with("size") {
-            assert!(matches!(signed().await, Err(SignError::Contradiction(4))));
-        }
-        let hex: String = frontier.iter().map(|byte| format!("{byte:02x}")).collect();
-        test.run(&format!("update audit_seal set size = 5, frontier = '\\x{hex}'")).await;
-    }
+    let frontier: String = test.value("select frontier::text from audit_seal").await;
+    test.run("update audit_seal set size = 4, frontier = substr(frontier, 33)").await;
+    assert!(matches!(signed().await, Err(SignError::Contradiction(4))));
+    test.run(&format!("update audit_seal set size = 5, frontier = '{frontier}'")).await;
+    assert!(signed().await.is_ok());
     let other = "set_byte(frontier, 0, 255 - get_byte(frontier, 0))";
     test.run(&format!("update audit_seal set frontier = {other}")).await;
     assert!(matches!(signed().await, Err(SignError::Contradiction(5))));

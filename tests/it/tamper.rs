@@ -63,7 +63,8 @@ impl Export {
         }
         lines.extend(checkpoints.map(|(_, line)| line.clone()));
         lines.push(json!({"end": self.leaves.len()}));
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text: Vec<String> = lines.iter().map(|line| format!("{line}\n")).collect();
+        let text = text.concat();
         export::verify(text.as_bytes(), Judge::new(key(), self.kept.clone()), |_| {})
     }
 
@@ -77,8 +78,8 @@ impl Export {
     /// Makes a leaf fit its record again.
     fn seal(&mut self, n: usize) {
         let hash = leaf_hash(&self.head["columns"], &self.leaves[n]["record"]);
-        self.leaves[n]["hash"] =
-            json!(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let hash: Vec<String> = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.leaves[n]["hash"] = json!(hash.concat());
     }
 
     fn edit(&mut self, n: usize, dice: &mut Xoshiro256PlusPlus) {
