@@ -213,10 +213,12 @@ impl Judge {
         }
         self.report.records = self.position;
         self.report.root = (!self.is_broken).then(|| self.tree.root());
-        // Records before what is wrong with checkpoints, and the first before the later ones.
+        // Records before what is wrong with checkpoints, the first before the later ones, and what is
+        // certain before what is one of several.
         self.report.findings.sort_by_key(|finding| {
             let is_of_record = finding.index.is_some() || finding.who.is_some();
-            (!is_of_record, finding.index.is_none(), finding.index)
+            let last = finding.last.or(finding.index);
+            (!is_of_record, finding.index.is_none(), last, finding.last.is_some())
         });
         self.report.findings.dedup();
         self.report
