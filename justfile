@@ -84,3 +84,7 @@ torture *filter:
 # Takes a million steps by the reference model and by Maskline side by side; shows what was met.
 soak-rules steps="1000000" seed="1":
     MASKLINE_SOAK_STEPS={{ steps }} MASKLINE_MODEL_SEED={{ seed }} cargo test --release --test it model:: -- --nocapture
+
+# Tampers with the audit trail in so many ways, each of which must be found and named.
+tamper times="10000":
+    MASKLINE_TAMPERINGS={{ times }} cargo test --release --test it tamper:: -- --nocapture

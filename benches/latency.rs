@@ -84,6 +84,8 @@ async fn serve_it(postgres: &PrivatePostgres, carrier: &Simulator, db: sqlx::PgP
         ("DATABASE_URL", postgres.url("postgres").as_str()),
         ("MASKLINE_PUBLIC_URL", &public_url),
         ("MASKLINE_WEBHOOK_SECRETS", SECRET),
+        // The bytes 0 to 31.
+        ("MASKLINE_MASTER_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         ("FLOWROUTE_ACCESS_KEY", "simulated"),
         ("FLOWROUTE_SECRET_KEY", "simulated"),
         ("MASKLINE_FLOWROUTE_URL", &carrier.url()),

@@ -6,7 +6,12 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, code::Randomness, config::Settings};
+use crate::{
+    clock::Clock,
+    code::Randomness,
+    config::Settings,
+    vault::{Pen, Vault},
+};
 
 /// What every room may reach. Clones share everything.
 #[derive(Debug, Clone)]
@@ -15,6 +20,8 @@ pub struct App {
     pub db: PgPool,
     /// The settings, read once at the start.
     pub settings: Arc<Settings>,
+    /// What words are written and sealed with.
+    pub pen: Arc<Pen>,
     /// Where the time comes from.
     pub clock: Clock,
     /// Where codes come from.
@@ -31,9 +38,16 @@ pub struct App {
 
 impl App {
     /// Puts the parts together.
-    pub fn new(db: PgPool, settings: Settings, clock: Clock, randomness: Randomness) -> Self {
+    pub fn new(
+        db: PgPool,
+        settings: Settings,
+        vault: Vault,
+        clock: Clock,
+        randomness: Randomness,
+    ) -> Self {
         Self {
             db,
+            pen: Arc::new(Pen { brand: settings.brand.clone(), vault }),
             settings: Arc::new(settings),
             clock,
             randomness: Arc::new(randomness),

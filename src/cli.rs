@@ -2,8 +2,10 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to people")]
 
+pub mod audit;
 mod by;
 pub mod conversations;
+pub mod keys;
 pub mod numbers;
 pub mod optout;
 pub mod outbox;
@@ -17,11 +19,13 @@ use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
+    audit::guard,
     carrier::Flowroute,
     clock::Clock,
     config::{self, Settings},
     database::{self, MIGRATIONS},
     serve::{self, Role, Service, StartError},
+    vault::{Pen, Vault},
 };
 
 /// Why a command failed, in words for the person who typed it.
@@ -32,8 +36,8 @@ pub type Done = Result<(), Failure>;
 
 /// The examples under `maskline serve --help`.
 pub const SERVE_HELP: &str = "\
-Needs DATABASE_URL, MASKLINE_PUBLIC_URL, MASKLINE_WEBHOOK_SECRETS, FLOWROUTE_ACCESS_KEY and
-FLOWROUTE_SECRET_KEY, in the environment or in a file. `maskline check` says what is missing.
+Needs DATABASE_URL, MASKLINE_PUBLIC_URL, MASKLINE_WEBHOOK_SECRETS, MASKLINE_MASTER_KEY,
+FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY, in the environment or in a file. `maskline check` says what is missing.
 
 Example:  maskline --config /etc/maskline.toml serve
           maskline serve --without worker --without sweeper    only takes webhooks in
@@ -76,6 +80,11 @@ pub async fn serve(config: Option<&Path>, options: ServeOptions) -> Done {
         Some(serve::bind(settings.listen).await?)
     };
     let private = serve::bind(settings.admin_listen).await?;
+    if settings.audit.signer.is_none() && !options.without.contains(&Role::Sealer) {
+        tracing::warn!(
+            "MASKLINE_AUDIT_KEY is not set: the audit trail is sealed but not signed, and whoever owns the database could seal it anew"
+        );
+    }
     let service = Service::start(db, settings, public, private, &options.without).await?;
     let public = service.public.map(tracing::field::display);
     tracing::info!(public, private = %service.private, "maskline serves");
@@ -136,6 +145,7 @@ pub async fn check(config: Option<&Path>) -> Done {
     if let Ok(settings) = &settings {
         say("Flowroute", try_carrier(settings).await);
         say("pictures", try_storage(settings).await);
+        say("audit trail", try_trail(settings).await);
     }
     match wrong {
         0 => Ok(()),
@@ -181,6 +191,41 @@ async fn try_storage(settings: &Settings) -> Result<String, String> {
     Ok(format!("they lie in {storage}"))
 }
 
+/// Whether nothing of the trail can be changed, and who could seal it anew.
+async fn try_trail(settings: &Settings) -> Result<String, String> {
+    let look = async {
+        let db = database::connect_for_command(&settings.database_url).await?;
+        let mut conn = db.acquire().await?;
+        let unguarded = guard::unguarded(&mut conn).await?;
+        Ok((unguarded, guard::missing_months(&mut conn).await?))
+    };
+    let (unguarded, missing) = look.await.map_err(|error| said(&error))?;
+    if !unguarded.is_empty() {
+        return Err(format!(
+            "{} can be changed: the triggers that refuse it are missing or asleep. Start `maskline serve` as their owner, or: select audit_guard_again()",
+            unguarded.join(", ")
+        ));
+    }
+    if !missing.is_empty() {
+        return Err(format!(
+            "{} is missing, its records go elsewhere: `maskline serve` makes it, or: select audit_make_partitions(now(), 3)",
+            missing.join(", ")
+        ));
+    }
+    let places = settings.audit.targets.len();
+    Ok(match &settings.audit.signer {
+        None => "it can only be added to; nothing is signed, so whoever owns the database could seal it anew: `maskline audit key` makes a key".into(),
+        Some(signer) if places == 0 => format!(
+            "it can only be added to, and is signed as {}; checkpoints are kept nowhere else: set MASKLINE_AUDIT_CHECKPOINTS",
+            signer.name()
+        ),
+        Some(signer) => format!(
+            "it can only be added to, is signed as {}, and checkpoints go to {places} more place(s)",
+            signer.name()
+        ),
+    })
+}
+
 /// Opens the database, with what to do when that fails.
 pub(crate) async fn connect(url: &SecretString) -> Result<PgPool, Failure> {
     database::connect_for_command(url).await.map_err(|error| away(&error))
@@ -198,6 +243,14 @@ pub(crate) async fn open_at(url: &SecretString) -> Result<PgPool, Failure> {
         0 => Ok(db),
         missing => Err(StartError::NotMigrated(missing).into()),
     }
+}
+
+/// Opens a database that has this version's schema, and what is encrypted in it.
+pub(crate) async fn open_with_pen(config: Option<&Path>) -> Result<(PgPool, Pen), Failure> {
+    let (url, (masters, brand)) = config::database_url_and_pen(config)?;
+    let db = open_at(&url).await?;
+    let vault = Vault::open(&mut *db.acquire().await?, &masters).await?;
+    Ok((db, Pen { brand, vault }))
 }
 
 /// The database's time, which all processes share.

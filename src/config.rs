@@ -3,25 +3,27 @@
 //! Everything that is wrong is said at once, each by its name and never with its value: the
 //! value may be a secret.
 
+mod audit;
 mod media;
 mod parse;
 mod sources;
 mod terms;
 
-use std::{fmt, net::SocketAddr, path::Path, sync::Arc};
+use std::{fmt, net::SocketAddr, path::Path};
 
 use ipnet::IpNet;
 use jiff::SignedDuration;
-use secrecy::{ExposeSecret, SecretBox, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use self::sources::Sources;
 pub use self::{
+    audit::AuditSettings,
     media::{MediaHost, MediaSettings},
     parse::WebhookSecrets,
     terms::{LateInbound, NumberChoice, OnUnknown, PoolSettings, Times},
 };
-use crate::texts::Brand;
+use crate::{texts::Brand, vault::MasterKeys};
 
 /// Every setting, read and checked.
 #[derive(Debug, Clone)]
@@ -50,8 +52,8 @@ pub struct Settings {
     pub mms_per_second: u32,
     /// What is done with a text of which nobody knows whether the carrier has it.
     pub on_unknown: OnUnknown,
-    /// 32 bytes that will protect numbers and texts at rest.
-    pub master_key: Option<MasterKey>,
+    /// What wraps the keys under which numbers and words are kept.
+    pub master_keys: MasterKeys,
     /// Whether `serve` may run as a superuser or as the tables' owner.
     pub allow_superuser: bool,
     /// How Maskline's own texts introduce themselves.
@@ -68,6 +70,8 @@ pub struct Settings {
     pub reconcile: bool,
     /// What becomes of words that only the list brought.
     pub late_inbound: LateInbound,
+    /// Who signs what the audit trail is, and where that is kept.
+    pub audit: AuditSettings,
 }
 
 /// Flowroute's API and the keys to it.
@@ -79,17 +83,6 @@ pub struct FlowrouteSettings {
     pub access_key: SecretString,
     /// The secret key, the password of HTTP Basic.
     pub secret_key: SecretString,
-}
-
-/// 32 bytes that will protect numbers and texts at rest. `Debug` does not show them.
-#[derive(Debug, Clone)]
-pub struct MasterKey(Arc<SecretBox<[u8; 32]>>);
-
-impl MasterKey {
-    /// The bytes themselves.
-    pub fn expose(&self) -> &[u8; 32] {
-        self.0.expose_secret()
-    }
 }
 
 /// All that is wrong with the settings, a line each.
@@ -142,7 +135,7 @@ impl Settings {
         let texts_per_commit = from.or("MASKLINE_TEXTS_PER_COMMIT", "64", parse::count);
         let mms_per_second = from.or("MASKLINE_MMS_PER_SECOND", "1", parse::rate);
         let on_unknown = from.or("MASKLINE_UNKNOWN", "park", parse::on_unknown);
-        let master_key = from.optional("MASKLINE_MASTER_KEY", parse::master_key);
+        let master_keys = from.required("MASKLINE_MASTER_KEY", parse::master_keys);
         let allow_superuser = from.or("MASKLINE_ALLOW_SUPERUSER", "false", parse::truth);
         let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
         let times = Times::from(&mut from);
@@ -151,6 +144,7 @@ impl Settings {
         let code_failures_alarm = from.or("MASKLINE_CODE_FAILURES_ALARM", "100", parse::count);
         let reconcile = from.or("MASKLINE_RECONCILE", "on", parse::on_or_off);
         let late_inbound = from.or("MASKLINE_LATE_INBOUND", "relay", parse::late_inbound);
+        let audit = AuditSettings::from(&mut from, public_url.as_ref());
         let problems = from.problems();
 
         let settings = (|| {
@@ -167,7 +161,7 @@ impl Settings {
                 texts_per_commit: texts_per_commit? as usize,
                 mms_per_second: mms_per_second?,
                 on_unknown: on_unknown?,
-                master_key,
+                master_keys: master_keys?,
                 allow_superuser: allow_superuser?,
                 brand: brand?,
                 times: times?,
@@ -176,6 +170,7 @@ impl Settings {
                 code_failures_alarm: code_failures_alarm?,
                 reconcile: reconcile?,
                 late_inbound: late_inbound?,
+                audit,
             })
         })();
         match settings {
@@ -223,6 +218,29 @@ pub fn database_url_and_flowroute(
     database_url_and(file, FlowrouteSettings::from)
 }
 
+/// Reads `DATABASE_URL` and who signs what the audit trail is.
+///
+/// # Errors
+/// When one of these is missing or malformed, or anything that is set is no setting.
+pub fn database_url_and_audit(
+    file: Option<&Path>,
+) -> Result<(SecretString, AuditSettings), ConfigError> {
+    database_url_and(file, |from| Some(AuditSettings::read(from)))
+}
+
+/// Reads who signs what the audit trail is, and no database.
+///
+/// # Errors
+/// When one of these is malformed, or anything that is set is no setting.
+pub fn audit(file: Option<&Path>) -> Result<AuditSettings, ConfigError> {
+    let mut from = Sources::collect(file);
+    let audit = AuditSettings::read(&mut from);
+    match from.problems() {
+        problems if problems.is_empty() => Ok(audit),
+        problems => Err(ConfigError(problems)),
+    }
+}
+
 fn database_url_and<T>(
     file: Option<&Path>,
     more: impl FnOnce(&mut Sources) -> Option<T>,
@@ -245,18 +263,19 @@ pub fn silence(value: &str) -> Result<SignedDuration, String> {
     parse::span(2, 8784)(value)
 }
 
-/// Reads `MASKLINE_BRAND` alone, for the commands that text somebody.
+/// Reads `DATABASE_URL`, `MASKLINE_MASTER_KEY` and `MASKLINE_BRAND`, for the commands that read or
+/// write numbers and words.
 ///
 /// # Errors
-/// When it is malformed, or anything that is set is no setting.
-pub fn brand(file: Option<&Path>) -> Result<Brand, ConfigError> {
-    let mut from = Sources::collect(file);
-    let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
-    let problems = from.problems();
-    match brand {
-        Some(brand) if problems.is_empty() => Ok(brand),
-        _ => Err(ConfigError(problems)),
-    }
+/// When one of these is missing or malformed, or anything that is set is no setting.
+pub fn database_url_and_pen(
+    file: Option<&Path>,
+) -> Result<(SecretString, (MasterKeys, Brand)), ConfigError> {
+    database_url_and(file, |from| {
+        let keys = from.required("MASKLINE_MASTER_KEY", parse::master_keys);
+        let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
+        keys.zip(brand)
+    })
 }
 
 /// Reads `DATABASE_URL` alone, whatever else is wrong; none when it cannot be used itself.

@@ -42,6 +42,7 @@ use crate::{
     ids::ConversationId,
     pool::MaskedNumber,
     telemetry,
+    vault::Author,
 };
 
 /// How often a code is drawn before the sender is asked to try later. With a million open codes
@@ -82,6 +83,7 @@ struct Judged {
     /// Its place in the slice.
     place: usize,
     sender: Address,
+    author: Author,
     decision: Decision,
 }
 
@@ -95,7 +97,7 @@ struct Judged {
 /// Only the database's; whatever the texts say, they are recorded.
 #[cfg_attr(feature = "otel", tracing::instrument(name = "dispatch", skip_all))]
 pub async fn handle(app: &App, conn: &mut PgConnection, texts: &[Parsed]) -> sqlx::Result<usize> {
-    let taken = take_in::take_in(conn, texts, app.clock.instead()).await?;
+    let taken = take_in::take_in(conn, &app.pen.vault, texts, app.clock.instead()).await?;
     let Some(now) = taken.first().map(|first| first.at) else { return Ok(0) };
     let listed: Vec<_> = texts.iter().filter_map(Parsed::sent).collect();
     if !listed.is_empty() {
@@ -114,34 +116,34 @@ pub async fn handle(app: &App, conn: &mut PgConnection, texts: &[Parsed]) -> sql
         match seat(&one, parsed) {
             Err(why) => {
                 metrics::counter!("maskline_rules_total", "rule" => why).increment(1);
-                refused.push(trail::refused(&parsed.text, why, one.number.is_some()));
+                refused.push(trail::refused(&parsed.text, &app.pen, why, one.number.is_some()));
             }
-            Ok(sender) => {
+            Ok((sender, author)) => {
                 let place = one.place;
                 let mut facts = facts::load(app, conn, sender, parsed, one).await?;
-                let decision = judge(app, conn, &mut facts, parsed, now).await?;
+                let decision = judge(app, conn, &mut facts, (parsed, &author), now).await?;
                 let rule = decision.rule.as_str();
                 metrics::counter!("maskline_rules_total", "rule" => rule).increment(1);
                 changed.extend(decision.effects.iter().filter_map(Effect::ends));
-                judged.push(Judged { place, sender: facts.sender, decision });
+                judged.push(Judged { place, sender: facts.sender, author, decision });
             }
         }
     }
     let outcomes: Vec<Outcome<'_>> = judged
         .iter()
-        .filter_map(|Judged { place, sender, decision }| {
+        .filter_map(|Judged { place, sender, author, decision }| {
             let Parsed { text, traceparent, .. } = texts.get(*place)?;
-            let origin = Origin::Text { text, sender, decision };
+            let origin = Origin::Text { text, sender, author, decision };
             let traceparent = traceparent.as_deref();
             Some(Outcome { origin, effects: &decision.effects, traceparent })
         })
         .collect();
-    finish(conn, &app.settings.brand, &outcomes, refused, now).await?;
+    finish(conn, &app.pen, &outcomes, refused, now).await?;
     Ok(count)
 }
 
 /// Where the sender of a text is reached; else why nobody can be answered for it.
-fn seat(taken: &Taken, Parsed { text, .. }: &Parsed) -> Result<Address, &'static str> {
+fn seat(taken: &Taken, Parsed { text, .. }: &Parsed) -> Result<(Address, Author), &'static str> {
     let Some((id, number)) = taken.number.zip(text.to.clone()) else {
         tracing::warn!(to = ?text.to, "a text came to a number that is not in the pool: recorded only");
         return Err("not_our_number");
@@ -150,8 +152,9 @@ fn seat(taken: &Taken, Parsed { text, .. }: &Parsed) -> Result<Address, &'static
         return Err("sender_unreadable");
     }
     // Two masked numbers that answer each other would never stop.
-    let person = taken.person.filter(|_| !taken.is_from_ours).ok_or("own_number")?;
-    Ok(Address { person, through: MaskedNumber { id, number } })
+    let (person, author) =
+        taken.person.clone().filter(|_| !taken.is_from_ours).ok_or("own_number")?;
+    Ok((Address { person, through: MaskedNumber { id, number } }, author))
 }
 
 /// Decides, and applies the decision to the state.
@@ -162,7 +165,7 @@ async fn judge(
     app: &App,
     conn: &mut PgConnection,
     facts: &mut Facts,
-    Parsed { text, command, .. }: &Parsed,
+    (Parsed { text, command, .. }, author): (&Parsed, &Author),
     now: Timestamp,
 ) -> sqlx::Result<Decision> {
     let draws = match command {
@@ -173,14 +176,14 @@ async fn judge(
         let code = app.randomness.draw_code().map_err(std::io::Error::other)?;
         facts.fresh = Some(Fresh { id: ConversationId::new(), code });
         let decision = decide(facts, command, now);
-        let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
+        let origin = Origin::Text { text, sender: &facts.sender, author, decision: &decision };
         if apply(conn, &origin, &decision.effects, now).await? {
             return Ok(decision);
         }
     }
     facts.fresh = None;
     let decision = decide(facts, command, now);
-    let origin = Origin::Text { text, sender: &facts.sender, decision: &decision };
+    let origin = Origin::Text { text, sender: &facts.sender, author, decision: &decision };
     apply(conn, &origin, &decision.effects, now).await?;
     Ok(decision)
 }

@@ -61,3 +61,4 @@ pub mod storage;
 pub mod tasks;
 pub mod telemetry;
 pub mod texts;
+pub mod vault;

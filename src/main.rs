@@ -46,9 +46,15 @@ enum Command {
     /// See the texts of which nobody knows whether the carrier has them, and decide on them.
     #[command(subcommand, after_help = "Example:  maskline outbox unknown")]
     Outbox(cli::outbox::Outbox),
+    /// Look after the keys under which numbers and texts are kept.
+    #[command(subcommand, after_help = "Example:  maskline keys rotate")]
+    Keys(cli::keys::Keys),
     /// See what staff must look at, and close it.
     #[command(subcommand, after_help = "Example:  maskline tasks list")]
     Tasks(cli::tasks::Tasks),
+    /// Prove that no record of the audit trail was changed, and keep what proves it.
+    #[command(subcommand, after_help = "Example:  maskline audit verify")]
+    Audit(cli::audit::Audit),
     /// See the open conversations, and change when one ends by itself.
     #[command(subcommand, after_help = "Example:  maskline conversations list")]
     Conversations(cli::conversations::Conversations),
@@ -67,7 +73,9 @@ async fn main() -> ExitCode {
         Command::Numbers(command) => cli::numbers::run(config, command).await,
         Command::Optout(command) => cli::optout::run(config, command).await,
         Command::Outbox(command) => cli::outbox::run(config, command).await,
+        Command::Keys(command) => cli::keys::run(config, command).await,
         Command::Tasks(command) => cli::tasks::run(config, command).await,
+        Command::Audit(command) => cli::audit::run(config, command).await,
         Command::Conversations(command) => cli::conversations::run(config, command).await,
     };
     telemetry::finish();

@@ -36,7 +36,12 @@ impl PhoneNumber {
 
     /// The number as people may see it: its last two digits.
     pub fn hidden(&self) -> String {
-        format!("…{}", &self.0[self.0.len() - 2..])
+        format!("…{}", self.last_two_digits())
+    }
+
+    /// What of it people may see.
+    pub fn last_two_digits(&self) -> &str {
+        &self.0[self.0.len() - 2..]
     }
 
     /// The digits without `+`, as Flowroute writes them in its webhooks.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::roles::Role;
 use crate::{
     app::App,
-    audit,
+    audit::{self, guard, publish, seal::Sealer},
     carrier::Flowroute,
     clock::Clock,
     code::Randomness,
@@ -22,6 +22,7 @@ use crate::{
     outbox::worker,
     reconciler::Reconciler,
     sweeper, telemetry,
+    vault::{OpenError, Vault},
 };
 
 /// How long the answers under way may still take once the process is to stop.
@@ -45,6 +46,9 @@ pub enum StartError {
     /// The table of migrations cannot be read.
     #[error("the migrations cannot be read: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// What is encrypted cannot be opened.
+    #[error(transparent)]
+    Vault(#[from] OpenError),
     /// The carrier's client cannot be made.
     #[error("the system's certificates cannot be read: {0}")]
     Certificates(#[from] reqwest::Error),
@@ -82,9 +86,11 @@ impl Service {
             missing => return Err(StartError::NotMigrated(missing)),
         }
         telemetry::metrics();
-        let app = App::new(db, settings, Clock::System, Randomness::os());
+        let vault = Vault::open(&mut *db.acquire().await?, &settings.master_keys).await?;
+        let app = App::new(db, settings, vault, Clock::System, Randomness::os());
         telemetry::started(app.clock.now());
         make_partitions(&app).await;
+        look_after_trail(&app).await;
         let carrier = Flowroute::new(&app.settings.flowroute)?;
         let sources = Sources::new(&app.settings)?;
         let mut service = Self {
@@ -126,6 +132,11 @@ impl Service {
             Role::Fetcher => {
                 let fetch = move || media::worker::run(app.clone(), sources.clone());
                 tasks.spawn(keep_going(who, fetch));
+            }
+            Role::Sealer => {
+                let publisher = app.clone();
+                tasks.spawn(keep_going(who, move || Sealer::new(app.clone()).run()));
+                tasks.spawn(keep_going("publisher", move || publish::run(publisher.clone())));
             }
             // Webhooks have a listener.
             Role::Webhook | Role::Reconciler => {}
@@ -176,6 +187,21 @@ async fn make_partitions(app: &App) {
     let made = async { audit::make_partitions(&mut *app.db.acquire().await?, now).await };
     if let Err(error) = made.await {
         tracing::warn!(%error, "next month's part of the audit trail could not be made; trying again");
+    }
+}
+
+/// Puts back what keeps the trail from being changed, where that is missing, and says what does not
+/// protect it. Neither stops anything: records are written all the same.
+async fn look_after_trail(app: &App) {
+    let mended = async { guard::guard_again(&mut *app.db.acquire().await?).await };
+    match mended.await {
+        Ok(tables) if tables.is_empty() => {}
+        Ok(tables) => tracing::error!(?tables, "the audit trail could be changed there; no more"),
+        Err(error) => {
+            let found = async { guard::unguarded(&mut *app.db.acquire().await?).await };
+            let tables = found.await.unwrap_or_default();
+            tracing::error!(%error, ?tables, "the audit trail can be changed there, and it could not be mended");
+        }
     }
 }
 

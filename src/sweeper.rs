@@ -53,11 +53,10 @@ pub async fn run(app: App) {
 /// # Errors
 /// The database's; nothing has changed then.
 pub async fn step(app: &App) -> sqlx::Result<i64> {
-    let brand = &app.settings.brand;
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
-    let looked = dispatch::sweep(&mut tx, brand, BATCH, now).await?;
-    let ended = dispatch::end_carrier_blocked(&mut tx, brand, BATCH, now).await?;
+    let looked = dispatch::sweep(&mut tx, &app.pen, BATCH, now).await?;
+    let ended = dispatch::end_carrier_blocked(&mut tx, &app.pen, BATCH, now).await?;
     store::forget_failures(&mut tx, now).await?;
     tx.commit().await?;
     if looked + ended > 0 {

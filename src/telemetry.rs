@@ -96,6 +96,7 @@ pub fn started(now: Timestamp) {
 
 fn describe() {
     describe_of_process();
+    describe_of_trail();
     describe_histogram!(
         "maskline_webhook_seconds",
         Unit::Seconds,
@@ -179,6 +180,25 @@ fn describe() {
     describe_gauge!(
         "maskline_pool_full_in_days",
         "Days until every place is used; infinite while the pool does not grow"
+    );
+}
+
+fn describe_of_trail() {
+    describe_counter!("maskline_audit_sealed_total", "Records of the audit trail that were sealed");
+    describe_gauge!("maskline_audit_unsealed_records", "Records that are not sealed yet");
+    describe_gauge!(
+        "maskline_audit_unsealed_seconds",
+        Unit::Seconds,
+        "For how long the oldest of them has waited"
+    );
+    describe_gauge!(
+        "maskline_audit_unsigned_seconds",
+        Unit::Seconds,
+        "For how long what is sealed has waited for a signed checkpoint"
+    );
+    describe_counter!(
+        "maskline_audit_publish_failures_total",
+        "Tries to publish a checkpoint that failed, by the kind of the place"
     );
 }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    database::{Database, SECRET},
+    database::{Database, MASTER_KEY, SECRET},
     table,
 };
 
@@ -44,6 +44,7 @@ impl Serving {
             .env("MASKLINE_ADMIN_LISTEN", private.to_string())
             .env("MASKLINE_PUBLIC_URL", format!("http://{public}"))
             .env("MASKLINE_WEBHOOK_SECRETS", SECRET)
+            .env("MASKLINE_MASTER_KEY", MASTER_KEY)
             .env("MASKLINE_ALLOW_SUPERUSER", "true")
             .env("FLOWROUTE_ACCESS_KEY", "simulated")
             .env("FLOWROUTE_SECRET_KEY", "simulated")

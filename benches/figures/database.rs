@@ -11,11 +11,14 @@ use maskline::{
     config::Settings,
     database,
     demo::postgres::{Options, PrivatePostgres},
+    vault::Vault,
 };
 use sqlx::{AssertSqlSafe, PgPool};
 
 /// The secret in the webhook's path.
 pub(crate) const SECRET: &str = "a-secret-of-the-benchmark";
+/// The master key: the bytes 0 to 31.
+pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// So much is sent to the database at once.
 const PORTION: usize = 1024 * 1024;
 
@@ -24,6 +27,7 @@ const PORTION: usize = 1024 * 1024;
 pub(crate) struct Database {
     pub(crate) postgres: PrivatePostgres,
     pub(crate) pool: PgPool,
+    pub(crate) vault: Vault,
     pub(crate) conversations: u64,
     pub(crate) records: u64,
 }
@@ -35,7 +39,10 @@ impl Database {
         let postgres = PrivatePostgres::start(options).await.unwrap();
         let pool = database::connect(&postgres.url("postgres").into()).await.unwrap();
         database::MIGRATIONS.run(&pool).await.unwrap();
-        let database = Self { postgres, pool, conversations, records };
+        let mut conn = pool.acquire().await.unwrap();
+        let vault = Vault::open(&mut conn, &MASTER_KEY.parse().unwrap()).await.unwrap();
+        drop(conn);
+        let database = Self { postgres, pool, vault, conversations, records };
         let start = Instant::now();
         database.load_conversations().await;
         database.load_records().await;
@@ -76,6 +83,7 @@ impl Database {
             ("DATABASE_URL", url.as_str()),
             ("MASKLINE_PUBLIC_URL", "http://127.0.0.1"),
             ("MASKLINE_WEBHOOK_SECRETS", SECRET),
+            ("MASKLINE_MASTER_KEY", MASTER_KEY),
             ("FLOWROUTE_ACCESS_KEY", "simulated"),
             ("FLOWROUTE_SECRET_KEY", "simulated"),
         ];
@@ -89,9 +97,17 @@ impl Database {
             writeln!(to, "{}\t{}\tnow", id('a', n), masked_number(n))
         })
         .await;
-        self.copy("person (id, number, first_seen_at)", count, |n, to| {
-            writeln!(to, "{}\t+1206{n:07}\tnow", id('b', 2 * n))?;
-            writeln!(to, "{}\t+1312{n:07}\tnow", id('b', 2 * n + 1))
+        let person = "person (id, tag, wrapped_key, number_sealed, first_seen_at)";
+        self.copy(person, count, |n, to| {
+            self.person(2 * n, &format!("+1206{n:07}"), to)?;
+            self.person(2 * n + 1, &format!("+1312{n:07}"), to)
+        })
+        .await;
+        // What pgbench looks up, since it cannot make a tag.
+        self.run("create table bench_sender (n bigint primary key, tag bytea not null)").await;
+        self.copy("bench_sender (n, tag)", count, |n, to| {
+            let tag = self.vault.tag(&format!("+1206{n:07}").parse().unwrap());
+            writeln!(to, "{n}\t{}", bytes(&tag))
         })
         .await;
         let conversation = "conversation (id, code, code_expires_at, state, opened_at, last_talk_at, next_look_at)";
@@ -107,6 +123,15 @@ impl Database {
             writeln!(to, "{conversation}\t2\t{}\t{number}\tnow", id('b', 2 * n + 1))
         })
         .await;
+    }
+
+    /// The line of a person.
+    fn person(&self, n: u64, number: &str, to: &mut String) -> std::fmt::Result {
+        let id = id('b', n);
+        let person = id.parse().unwrap();
+        let it = self.vault.person(person, &number.parse().unwrap());
+        let (tag, key, number) = (bytes(&it.tag), bytes(&it.wrapped_key), bytes(&it.number_sealed));
+        writeln!(to, "{id}\t{tag}\t{key}\t{number}\tnow")
     }
 
     /// The trail of texts that were passed on, two records each, and the carrier's ids of them. The
@@ -147,15 +172,17 @@ impl Database {
         // Over the last twenty days.
         let (start, days) = (Timestamp::now() - SignedDuration::from_hours(480), 1_728_000_000_u64);
         let record = "audit_record (id, at, kind, conversation_id, person_id, recipient_id,
-            masked_number, carrier_id, text_id, body)";
+            masked_number, carrier_id, text_id, author_id, body_sealed)";
+        // As long as a text of some words is once it is sealed.
+        let body = bytes(&[0x5a; 70]);
         self.copy(record, texts, |n, to| {
             let passed = SignedDuration::from_millis(i64::try_from(days * n / texts).unwrap());
             let (at, c) = (start + passed, n % count);
             let (conversation, one, two) = (id('c', c), id('b', 2 * c), id('b', 2 * c + 1));
             let (through, carrier) = (masked_number(c % numbers), carrier_id(n, texts));
             let (first, second, text) = (id('d', 2 * n), id('d', 2 * n + 1), id('e', n));
-            writeln!(to, "{first}\t{at}\treceived\t{conversation}\t{one}\t\\N\t{through}\t{carrier}\t\\N\ta record as long as texts are")?;
-            writeln!(to, "{second}\t{at}\trelayed\t{conversation}\t{one}\t{two}\t{through}\t{carrier}\t{text}\ta record as long as texts are")
+            writeln!(to, "{first}\t{at}\treceived\t{conversation}\t{one}\t\\N\t{through}\t{carrier}\t\\N\t{one}\t{body}")?;
+            writeln!(to, "{second}\t{at}\trelayed\t{conversation}\t{one}\t{two}\t{through}\t{carrier}\t{text}\t{one}\t{body}")
         })
         .await;
         let primary = "alter table audit_record add primary key (at, id)".to_owned();
@@ -218,6 +245,14 @@ pub(crate) fn masked_number(n: u64) -> String {
 /// An id of a kind, in the order of time as all ids are.
 fn id(kind: char, n: u64) -> String {
     format!("0190{kind}000-{:04x}-7000-8000-{:012x}", n >> 32, n)
+}
+
+/// Bytes as `COPY` takes them.
+fn bytes(bytes: &[u8]) -> String {
+    bytes.iter().fold("\\\\x".to_owned(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 /// A carrier's id: spread as the carrier's are, and loaded in their order.

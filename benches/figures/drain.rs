@@ -13,8 +13,11 @@ use maskline::{
     clock::Clock,
     code::Randomness,
     database as sql,
+    ids::TextId,
     outbox::worker,
+    vault::Field,
 };
+use uuid::Uuid;
 
 use crate::{
     database::{Database, masked_number, masked_numbers},
@@ -54,19 +57,42 @@ fn per_second(texts: u64, took: Duration) -> f64 {
 /// Puts so many texts into each of so many lanes, the lanes in turn.
 async fn fill(database: &Database, lanes: u64, each: u64) {
     database.clean().await;
-    database
-        .run(&format!(
-            "insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id, body,
-                 queued_at, due_at)
-             select gen_random_uuid(), 'relay', conversation_id, person_id, masked_number_id,
-                 'see you at the corner by five', now(), now()
-             from generate_series(1, {each}) turn
-             cross join (
-                 select * from participant order by conversation_id, seat limit {lanes}
-             ) lane
-             order by turn"
-        ))
-        .await;
+    let rows = sqlx::query_as::<_, (Uuid, Uuid, Uuid, Uuid, Vec<u8>)>(
+        "select p.conversation_id, p.person_id, p.masked_number_id, k.id, k.wrapped_key
+         from participant p
+         join participant other on other.conversation_id = p.conversation_id
+             and other.seat <> p.seat
+         join person k on k.id = other.person_id
+         order by p.conversation_id, p.seat
+         limit $1",
+    )
+    .bind(i64::try_from(lanes).unwrap());
+    let rows = rows.fetch_all(&database.pool).await.unwrap();
+    for _ in 0..each {
+        let ids: Vec<Uuid> = rows.iter().map(|_| TextId::new().uuid()).collect();
+        let sealed = |(id, (.., author, key)): (&Uuid, &(Uuid, Uuid, Uuid, Uuid, Vec<u8>))| {
+            let author = database.vault.author((*author).into(), key).unwrap();
+            author.seal(Field::OutboxBody, *id, b"see you at the corner by five").to_bytes()
+        };
+        let bodies: Vec<Vec<u8>> = ids.iter().zip(&rows).map(sealed).collect();
+        let insert = sqlx::query(
+            "insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id,
+                 author_id, body_sealed, queued_at, due_at)
+             select id, 'relay', conversation_id, person_id, number_id, author_id, body, now(), now()
+             from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bytea[])
+                 as new (id, conversation_id, person_id, number_id, author_id, body)",
+        );
+        insert
+            .bind(&ids)
+            .bind(rows.iter().map(|row| row.0).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.1).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.2).collect::<Vec<_>>())
+            .bind(rows.iter().map(|row| row.3).collect::<Vec<_>>())
+            .bind(&bodies)
+            .execute(&database.pool)
+            .await
+            .unwrap();
+    }
     database.run("vacuum analyze outbox, carrier_message").await;
     database.run("checkpoint").await;
 }
@@ -86,7 +112,7 @@ async fn work(database: &Database) -> Duration {
     ]);
     let flowroute = Flowroute::new(&settings.flowroute).unwrap();
     let pool = sql::connect(&settings.database_url).await.unwrap();
-    let app = App::new(pool, settings, Clock::System, Randomness::os());
+    let app = App::new(pool, settings, database.vault.clone(), Clock::System, Randomness::os());
     let start = Instant::now();
     let worker = tokio::spawn(worker::run(app.clone(), flowroute));
     while database.count("select count(*) from (select from outbox limit 1) one").await > 0 {

@@ -47,10 +47,15 @@ begin
         update outbox o
         set state = 'sending', attempt = o.attempt + 1, leased_until = now_ + interval '1 minute',
             tried_at = now_, first_tried_at = coalesce(o.first_tried_at, now_)
-        from mine, person p, masked_number m
-        where o.id = mine.id and p.id = o.recipient_id and m.id = o.masked_number_id
-        returning o.id, o.attempt, o.recipient_id, o.masked_number_id, o.body, o.is_mms,
-            o.queued_at, o.media, p.number as person_number, m.number as masked_number
+        from mine
+        join outbox text on text.id = mine.id
+        join person p on p.id = text.recipient_id
+        join masked_number m on m.id = text.masked_number_id
+        left join person author on author.id = text.author_id
+        where o.id = mine.id
+        returning o.id, o.attempt, o.recipient_id, o.masked_number_id, o.body_sealed, o.is_mms,
+            o.queued_at, o.media, o.author_id, author.wrapped_key as author_key, p.wrapped_key,
+            p.number_sealed, m.number as masked_number
     )
     select array_agg(id) into claimed from taken;
     if claimed is null then

@@ -116,7 +116,7 @@ async fn serve(database: &Database, texts_per_commit: usize) -> (SocketAddr, Can
     let settings =
         database.settings(&[("MASKLINE_TEXTS_PER_COMMIT", &texts_per_commit.to_string())]);
     let pool = database::connect(&settings.database_url).await.unwrap();
-    let app = App::new(pool, settings, Clock::System, Randomness::os());
+    let app = App::new(pool, settings, database.vault.clone(), Clock::System, Randomness::os());
     let stop = CancellationToken::new();
     tokio::spawn(http::listen(listener, inbound::routes(app), stop.clone()));
     (address, stop)

@@ -1,17 +1,33 @@
 //! The ledger: an append-only record of everything that happened to every text.
 //!
 //! A record is written in the transaction of what it records, copies what it needs, and refers to
-//! nothing. It never holds a real number; people stand in it by their id.
+//! nothing. It never holds a real number; people stand in it by their id, and words are sealed under
+//! their author's key. Behind it goes the sealer, whose tree proves that no record was changed.
 
-use jiff::Timestamp;
-use jiff_sqlx::ToSqlx;
-use sqlx::PgConnection;
-use uuid::Uuid;
+pub mod behind;
+pub(crate) mod canonical;
+pub mod checkpoint;
+mod columns;
+mod copy;
+pub mod export;
+pub mod finding;
+pub mod guard;
+pub mod note;
+pub mod publish;
+pub mod seal;
+pub mod tree;
+pub mod verify;
+pub mod walk;
 
+pub(crate) use self::columns::Columns;
 use crate::{
     ids::{ConversationId, PersonId, RecordId, TextId},
     phone::PhoneNumber,
+    vault::{Author, Field, Sealed},
 };
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
 
 /// What a record says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +143,8 @@ impl Kind {
 /// One record of the trail.
 #[derive(Debug, Clone)]
 pub struct Record {
+    /// Its id, to which its words are bound.
+    pub id: RecordId,
     /// What happened.
     pub kind: Kind,
     /// The rule that fired, or the answer that was given.
@@ -144,9 +162,9 @@ pub struct Record {
     /// The outbound text.
     pub text: Option<TextId>,
     /// The words.
-    pub body: Option<String>,
+    pub body: Option<Sealed>,
     /// The media that came along, as JSON.
-    pub media: Option<serde_json::Value>,
+    pub media: Option<Sealed>,
     /// More about it, such as the reason.
     pub detail: Option<String>,
 }
@@ -155,6 +173,7 @@ impl Record {
     /// A record of this kind that says nothing else yet.
     pub fn of(kind: Kind) -> Self {
         Self {
+            id: RecordId::new(),
             kind,
             rule: None,
             conversation: None,
@@ -168,47 +187,24 @@ impl Record {
             detail: None,
         }
     }
-}
 
-/// Records as PostgreSQL takes many of them in one statement: a column each.
-#[derive(Debug)]
-pub(crate) struct Columns {
-    pub(crate) ids: Vec<Uuid>,
-    pub(crate) kinds: Vec<String>,
-    pub(crate) rules: Vec<Option<String>>,
-    pub(crate) conversations: Vec<Option<Uuid>>,
-    pub(crate) people: Vec<Option<Uuid>>,
-    pub(crate) recipients: Vec<Option<Uuid>>,
-    pub(crate) masked_numbers: Vec<Option<String>>,
-    pub(crate) carrier_ids: Vec<Option<String>>,
-    pub(crate) texts: Vec<Option<Uuid>>,
-    pub(crate) bodies: Vec<Option<String>>,
-    pub(crate) media: Vec<Option<serde_json::Value>>,
-    pub(crate) details: Vec<Option<String>>,
-}
+    /// Puts words on it, under their author's key.
+    #[must_use]
+    pub fn saying(mut self, author: &Author, words: &str) -> Self {
+        self.body = Some(author.seal(Field::RecordBody, self.id, words.as_bytes()));
+        self
+    }
 
-impl Columns {
-    /// The columns of these records, in their order. Each gets its id here.
-    pub(crate) fn of(records: &[Record]) -> Self {
-        fn column<T>(records: &[Record], value: impl FnMut(&Record) -> T) -> Vec<T> {
-            records.iter().map(value).collect()
-        }
-        Self {
-            ids: column(records, |_| RecordId::new().uuid()),
-            kinds: column(records, |record| record.kind.as_str().to_owned()),
-            rules: column(records, |record| record.rule.map(str::to_owned)),
-            conversations: column(records, |record| record.conversation.map(ConversationId::uuid)),
-            people: column(records, |record| record.person.map(PersonId::uuid)),
-            recipients: column(records, |record| record.recipient.map(PersonId::uuid)),
-            masked_numbers: column(records, |record| {
-                record.masked_number.clone().map(String::from)
-            }),
-            carrier_ids: column(records, |record| record.carrier_id.clone()),
-            texts: column(records, |record| record.text.map(TextId::uuid)),
-            bodies: column(records, |record| record.body.clone()),
-            media: column(records, |record| record.media.clone()),
-            details: column(records, |record| record.detail.clone()),
-        }
+    /// Puts media on it, under the key of who sent them. There is one author in a record.
+    #[must_use]
+    pub fn showing(mut self, author: &Author, media: &serde_json::Value) -> Self {
+        self.media = Some(author.seal(Field::RecordMedia, self.id, media.to_string().as_bytes()));
+        self
+    }
+
+    /// Whose words and media are on it; none where they are Maskline's, or there are none.
+    fn author(&self) -> Option<PersonId> {
+        self.body.as_ref().or(self.media.as_ref()).and_then(Sealed::author)
     }
 }
 
@@ -221,13 +217,14 @@ pub async fn record(
     let records = Columns::of(records);
     sqlx::query!(
         "insert into audit_record (id, at, kind, rule, conversation_id, person_id, recipient_id,
-             masked_number, carrier_id, text_id, body, media, detail)
+             masked_number, carrier_id, text_id, author_id, body_sealed, media_sealed, detail)
          select id, $1, kind, rule, conversation_id, person_id, recipient_id,
-             masked_number, carrier_id, text_id, body, media, detail
+             masked_number, carrier_id, text_id, author_id, body_sealed, media_sealed, detail
          from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[],
-             $8::text[], $9::text[], $10::uuid[], $11::text[], $12::jsonb[], $13::text[])
+             $8::text[], $9::text[], $10::uuid[], $11::uuid[], $12::bytea[], $13::bytea[],
+             $14::text[])
              as new (id, kind, rule, conversation_id, person_id, recipient_id,
-                 masked_number, carrier_id, text_id, body, media, detail)",
+                 masked_number, carrier_id, text_id, author_id, body_sealed, media_sealed, detail)",
         now.to_sqlx() as _,
         &records.ids,
         &records.kinds,
@@ -238,6 +235,7 @@ pub async fn record(
         &records.masked_numbers as _,
         &records.carrier_ids as _,
         &records.texts as _,
+        &records.authors as _,
         &records.bodies as _,
         &records.media as _,
         &records.details as _,

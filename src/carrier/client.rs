@@ -169,9 +169,9 @@ fn judge(
             SendError::Refused { status: status.as_u16(), code: answer.and_then(code) }
         }
         // Keys, address or form are wrong: the operator can mend that, and the text waits for it.
-        // Of what a server says, Flowroute documents 500 and 503. Any other without its error
-        // document comes from something in between, which does not know whether Flowroute accepted.
-        300..=499 | 500 | 503 => again(),
+        300..=499 => again(),
+        // Of what a server says, only Flowroute's error document tells that it did not accept. Without
+        // one it may come from something in between, which does not know.
         _ if has_errors => again(),
         _ => SendError::Unknown(format!("status {status}")),
     }

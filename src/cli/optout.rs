@@ -1,30 +1,30 @@
 //! `maskline optout`: opt-outs that reached staff by other means than a text.
 
+mod ask;
 mod list;
 mod number;
 
-use std::{
-    io::{BufRead, IsTerminal, Read},
-    path::Path,
-};
+use std::{io::Read, path::Path};
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use sqlx::{PgConnection, PgPool};
 
-use self::number::{OneNumber, Whom, holds, read_list};
+use self::{
+    ask::ask,
+    number::{OneNumber, Whom, holds, read_list},
+};
 use super::{Done, Failure, by::By, moment, numbers::Format, words};
 use crate::{
     audit::{self, Record},
     clock::Clock,
-    config,
     consent::{self, Channel, InForce},
     dispatch,
     ids::PersonId,
     people,
     phone::PhoneNumber,
     pool,
-    texts::Brand,
+    vault::Pen,
 };
 
 /// How often a long import says how far it is, in numbers.
@@ -103,29 +103,30 @@ pub async fn run(config: Option<&Path>, command: OptOut) -> Done {
                 Source::Staff => Channel::Staff,
                 Source::Import => Channel::Import,
             };
-            let how = How { brand: config::brand(config)?, channel, evidence, by };
+            let how = How { channel, evidence, by };
             let numbers = match number {
                 Whom::One(number) => vec![number],
                 Whom::Many => read_list(&read_input()?)?,
             };
-            add(&super::open(config).await?, &numbers, &how).await
+            let (db, pen) = super::open_with_pen(config).await?;
+            add(&db, &pen, &numbers, &how).await
         }
         OptOut::Remove { number: Whom::One(number), reason, yes, by } => {
-            remove(&super::open(config).await?, &number, reason, yes, &by).await
+            let (db, pen) = super::open_with_pen(config).await?;
+            remove(&db, &pen, &number, (reason, yes), &by).await
         }
         OptOut::Remove { number: Whom::Many, .. } => {
             Err("remove takes one number at a time, so that each has its own reason".into())
         }
         OptOut::List { format } => {
-            let db = super::open(config).await?;
-            list::print(&consent::list(&mut *db.acquire().await?).await?, format)
+            let (db, pen) = super::open_with_pen(config).await?;
+            list::print(&consent::list(&mut *db.acquire().await?, &pen.vault).await?, format)
         }
     }
 }
 
 /// What is the same for every number of one `add`.
 struct How {
-    brand: Brand,
     channel: Channel,
     evidence: Option<String>,
     by: By,
@@ -144,7 +145,7 @@ fn read_input() -> Result<String, Failure> {
     Ok(list)
 }
 
-async fn add(db: &PgPool, numbers: &[PhoneNumber], how: &How) -> Done {
+async fn add(db: &PgPool, pen: &Pen, numbers: &[PhoneNumber], how: &How) -> Done {
     for number in numbers {
         if how.evidence.as_ref().is_some_and(|evidence| holds(evidence, number)) {
             return Err(number_in_words("--evidence"));
@@ -162,7 +163,7 @@ async fn add(db: &PgPool, numbers: &[PhoneNumber], how: &How) -> Done {
         if done > 0 && done % PROGRESS == 0 {
             eprintln!("{done} of {} numbers", numbers.len());
         }
-        let added = add_one(db, number, how).await.map_err(|error| {
+        let added = add_one(db, pen, number, how).await.map_err(|error| {
             format!("after {done} of {} numbers: {error}\nRun it again: what is written is left as it is.", numbers.len())
         })?;
         match added {
@@ -193,17 +194,28 @@ fn count_ended(ended: usize) -> String {
     }
 }
 
-async fn add_one(db: &PgPool, number: &PhoneNumber, how: &How) -> Result<Added, Failure> {
+async fn add_one(
+    db: &PgPool,
+    pen: &Pen,
+    number: &PhoneNumber,
+    how: &How,
+) -> Result<Added, Failure> {
     let mut tx = db.begin().await?;
-    let person = people::lock(&mut tx, number, Clock::System.now()).await?;
+    let (person, author) = people::lock(&mut tx, &pen.vault, number, Clock::System.now()).await?;
     let now = consent::lock(&mut tx, person, None).await?;
     let added = if let Some(since) = consent::silent_since(&mut tx, person).await? {
         Added::Before(since)
     } else {
         let how_known = (how.channel, how.evidence.clone());
-        let ended = dispatch::opt_out(&mut tx, &how.brand, person, how_known, now).await?;
-        let what = how.evidence.as_deref().unwrap_or("no evidence given");
-        let record = Record { person: Some(person), ..how.by.record("optout_add", what) };
+        let who = (person, &author);
+        let ended = dispatch::opt_out(&mut tx, pen, who, how_known, now).await?;
+        let record = match &how.evidence {
+            Some(evidence) => {
+                how.by.record("optout_add", "on this evidence").saying(&author, evidence)
+            }
+            None => how.by.record("optout_add", "no evidence given"),
+        };
+        let record = Record { person: Some(person), ..record };
         audit::record(&mut tx, &[record], now).await?;
         Added::Now { ended }
     };
@@ -211,7 +223,13 @@ async fn add_one(db: &PgPool, number: &PhoneNumber, how: &How) -> Result<Added, 
     Ok(added)
 }
 
-async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool, by: &By) -> Done {
+async fn remove(
+    db: &PgPool,
+    pen: &Pen,
+    number: &PhoneNumber,
+    (reason, yes): (String, bool),
+    by: &By,
+) -> Done {
     if holds(&reason, number) {
         return Err(number_in_words("--reason"));
     }
@@ -220,8 +238,8 @@ async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool, by
         format!("{who} is not opted out, so there is nothing to remove. `maskline optout list` shows who is")
             .into()
     };
-    let known = people::find(&mut *db.acquire().await?, number).await?;
-    let person = known.ok_or_else(nothing)?;
+    let known = people::find(&mut *db.acquire().await?, &pen.vault, number).await?;
+    let (person, author) = known.ok_or_else(nothing)?;
     let before = in_force(&mut *db.acquire().await?, person).await?;
     if !before.suppressed {
         return Err(nothing());
@@ -244,8 +262,9 @@ async fn remove(db: &PgPool, number: &PhoneNumber, reason: String, yes: bool, by
     if after.own_at != before.own_at || !after.suppressed {
         return Err("they texted meanwhile: look again with `maskline optout list`".into());
     }
-    let record = Record { person: Some(person), ..by.record("optout_remove", &reason) };
-    dispatch::opt_in(&mut tx, person, reason, now).await?;
+    let record = by.record("optout_remove", "for this reason").saying(&author, &reason);
+    let record = Record { person: Some(person), ..record };
+    dispatch::opt_in(&mut tx, (person, &author), reason, now).await?;
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
 
@@ -275,31 +294,4 @@ async fn in_force(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<InF
         }
         _ => in_force,
     })
-}
-
-/// Asks on the terminal; there is nobody to ask elsewhere.
-fn ask() -> Done {
-    let input = std::io::stdin();
-    if !input.is_terminal() {
-        return Err("nobody can be asked here: give --yes if they do want to be texted".into());
-    }
-    eprint!("Type yes to go on: ");
-    if said_yes(&mut input.lock()) { Ok(()) } else { Err("nothing was changed".into()) }
-}
-
-fn said_yes(input: &mut impl BufRead) -> bool {
-    let mut answer = String::new();
-    input.read_line(&mut answer).is_ok() && answer.trim() == "yes"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_whole_word_yes_is_yes() {
-        for (typed, yes) in [("yes\n", true), (" yes \n", true), ("y\n", false), ("", false)] {
-            assert_eq!(said_yes(&mut typed.as_bytes()), yes, "{typed:?}");
-        }
-    }
 }

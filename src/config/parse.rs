@@ -1,17 +1,16 @@
 //! What each setting may be. An error completes the sentence that begins with the name.
 
-use std::{net::SocketAddr, str::FromStr, sync::Arc};
+use std::{net::SocketAddr, str::FromStr};
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use ipnet::IpNet;
 use jiff::SignedDuration;
-use secrecy::{ExposeSecret, SecretBox, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use url::{Host, Url};
 
-use super::{LateInbound, MasterKey, MediaHost, NumberChoice, OnUnknown};
-use crate::{database::Servers, texts::Brand};
+use super::{LateInbound, MediaHost, NumberChoice, OnUnknown};
+use crate::{database::Servers, texts::Brand, vault::MasterKeys};
 
 /// One or two secrets, any of which opens the webhook; the first is given to the carrier.
 #[derive(Debug, Clone)]
@@ -202,12 +201,8 @@ pub(super) fn on_or_off(value: &str) -> Result<bool, String> {
     }
 }
 
-pub(super) fn master_key(value: &str) -> Result<MasterKey, String> {
-    let bytes: Option<[u8; 32]> =
-        BASE64_STANDARD.decode(value).ok().and_then(|bytes| bytes.try_into().ok());
-    bytes
-        .map(|bytes| MasterKey(Arc::new(SecretBox::new(Box::new(bytes)))))
-        .ok_or_else(|| "must be 32 bytes in base64; make one with: openssl rand -base64 32".into())
+pub(super) fn master_keys(value: &str) -> Result<MasterKeys, String> {
+    value.parse()
 }
 
 pub(super) fn truth(value: &str) -> Result<bool, String> {

@@ -35,15 +35,20 @@ const NAMES: &[&str] = &[
     "MASKLINE_MEDIA_URL",
     "MASKLINE_MEDIA_HOSTS",
     "MASKLINE_MEDIA_DAYS",
+    "MASKLINE_AUDIT_KEY",
+    "MASKLINE_AUDIT_ORIGIN",
+    "MASKLINE_AUDIT_CHECKPOINTS",
 ];
 
 /// The names that may also be given as `NAME_FILE`: a file that holds the value.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 7] = [
     "DATABASE_URL",
     "MASKLINE_WEBHOOK_SECRETS",
     "FLOWROUTE_ACCESS_KEY",
     "FLOWROUTE_SECRET_KEY",
     "MASKLINE_MASTER_KEY",
+    "MASKLINE_AUDIT_KEY",
+    "MASKLINE_AUDIT_CHECKPOINTS",
 ];
 
 /// The values as found, and what is wrong so far.

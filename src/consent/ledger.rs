@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-use super::{Channel, DISCLOSURE, Event, EventKind};
+use super::{Channel, DISCLOSURE, Event, EventKind, Evidence};
 use crate::{
     clock::SqlTimestamp,
     ids::{ConsentEventId, MaskedNumberId, PersonId},
+    vault::Field,
 };
 
 /// An entry of one person's ledger.
@@ -51,12 +52,21 @@ pub async fn lock(
 ///
 /// The first of several revocations stands, with its rule and time, until a consent ends it.
 pub async fn append(conn: &mut PgConnection, event: &Event, now: Timestamp) -> sqlx::Result<()> {
+    let id = ConsentEventId::new();
+    let (evidence, sealed) = match &event.evidence {
+        None => (None, None),
+        Some(Evidence::Id(id)) => (Some(id), None),
+        Some(Evidence::Words(author, words)) => {
+            (None, Some(author.seal(Field::Evidence, id, words.as_bytes()).to_bytes()))
+        }
+    };
     let own = event.kind == EventKind::Granted && event.channel == Channel::Text;
     sqlx::query!(
         "with noted as (
              insert into consent_event
-                 (id, at, person_id, masked_number_id, kind, rule, channel, evidence, disclosure)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                 (id, at, person_id, masked_number_id, kind, rule, channel, evidence,
+                  disclosure, evidence_sealed)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ), silenced as (
              insert into suppression (person_id, rule, since)
              select $3, $6, $2 where $5 = 'revoked'
@@ -70,16 +80,17 @@ pub async fn append(conn: &mut PgConnection, event: &Event, now: Timestamp) -> s
          )
          delete from carrier_block
          where person_id = $3 and masked_number_id = $4 and $5 = 'carrier_lifted'",
-        ConsentEventId::new() as _,
+        id as _,
         now.to_sqlx() as _,
         event.person as _,
         event.masked_number as _,
         event.kind.as_str(),
         event.rule,
         event.channel.as_str(),
-        event.evidence,
+        evidence,
         // Only who asks for texts by text has read what the answer says.
         own.then_some(DISCLOSURE),
+        sealed,
     )
     .execute(conn)
     .await?;

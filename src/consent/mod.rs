@@ -18,7 +18,10 @@ pub use self::{
     ledger::{Entry, append, block, has_spoken, history, lock},
     silent::{Silent, list, silent_since},
 };
-use crate::ids::{MaskedNumberId, PersonId};
+use crate::{
+    ids::{MaskedNumberId, PersonId},
+    vault::Author,
+};
 
 /// The version of the wording in which people are told what they agree to by START or JOIN. It is
 /// kept with every such consent: change it whenever those texts change in what they promise.
@@ -82,6 +85,15 @@ impl Channel {
     }
 }
 
+/// What proves an entry.
+#[derive(Debug, Clone)]
+pub enum Evidence {
+    /// A text, by the carrier's id of it or by ours.
+    Id(String),
+    /// The words of whoever noted it. They are kept under the key of the person they are about.
+    Words(Author, String),
+}
+
 /// Something to be written into the ledger.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -95,8 +107,8 @@ pub struct Event {
     pub rule: &'static str,
     /// How it came in.
     pub channel: Channel,
-    /// What proves it: the carrier's id of the text, or the words of whoever noted it.
-    pub evidence: Option<String>,
+    /// What proves it.
+    pub evidence: Option<Evidence>,
 }
 
 /// Notes that a person is given an answer that is given only so often.

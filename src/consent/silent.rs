@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::{clock::SqlTimestamp, ids::PersonId};
+use crate::{
+    clock::SqlTimestamp,
+    ids::{ConsentEventId, PersonId},
+    vault::{Field, Vault},
+};
 
 /// Somebody who may not be texted.
 #[derive(Debug, Serialize)]
@@ -24,14 +28,15 @@ pub struct Silent {
 }
 
 /// Lists all who may not be texted, oldest first.
-pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Silent>> {
+pub async fn list(conn: &mut PgConnection, vault: &Vault) -> sqlx::Result<Vec<Silent>> {
     let rows = sqlx::query!(
-        r#"select s.person_id as "person: PersonId", right(p.number, 2) as "last_two_digits!",
-               s.since, s.rule, e.channel as "channel?", e.evidence as "evidence?"
+        r#"select s.person_id as "person: PersonId", p.wrapped_key, p.number_sealed,
+               s.since, s.rule, e.id as "event?: ConsentEventId", e.channel as "channel?",
+               e.evidence as "evidence?", e.evidence_sealed as "evidence_sealed?"
            from suppression s
            join person p on p.id = s.person_id
            left join lateral (
-               select channel, evidence
+               select id, channel, evidence, evidence_sealed
                from consent_event
                where person_id = s.person_id and kind = 'revoked' and at >= s.since
                order by seq
@@ -41,15 +46,28 @@ pub async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Silent>> {
     )
     .fetch_all(conn)
     .await?;
-    let listed = rows.into_iter().map(|row| Silent {
-        person: row.person,
-        last_two_digits: row.last_two_digits,
-        since: row.since.to_jiff(),
-        rule: row.rule,
-        channel: row.channel,
-        evidence: row.evidence,
+    let listed = rows.into_iter().map(|row| {
+        let mut evidence = row.evidence;
+        let mut last_two_digits = "??".to_owned();
+        // Whoever was forgotten has no number, and nothing that they or others said of it.
+        if let Some((wrapped, number)) = row.wrapped_key.zip(row.number_sealed) {
+            let number = vault.number(row.person, &wrapped, &number)?;
+            number.last_two_digits().clone_into(&mut last_two_digits);
+            if let Some((event, sealed)) = row.event.zip(row.evidence_sealed) {
+                let author = vault.author(row.person, &wrapped)?;
+                evidence = Some(author.read(Field::Evidence, event, &sealed)?);
+            }
+        }
+        Ok(Silent {
+            person: row.person,
+            last_two_digits,
+            since: row.since.to_jiff(),
+            rule: row.rule,
+            channel: row.channel,
+            evidence,
+        })
     });
-    Ok(listed.collect())
+    listed.collect()
 }
 
 /// Since when a person may not be texted; none when they may.

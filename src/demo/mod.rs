@@ -12,14 +12,17 @@ mod samples;
 mod snapshot;
 
 use std::{
-    io::IsTerminal,
+    fs::OpenOptions,
+    io::{ErrorKind, IsTerminal, Write},
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::PgPool;
@@ -116,6 +119,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
     let (public, private) = (local(0).await?, local(0).await?);
     let secrets = Secrets::draw();
     let pictures = Pictures::draw();
+    let master_key = master_key(options.data_dir.as_deref())?;
     let simulator = Simulator::start(simulator::Settings {
         access_key: ACCESS_KEY.to_owned(),
         secret_key: SecretString::from(secrets.key.clone()),
@@ -128,6 +132,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
         ("DATABASE_URL", postgres.url(DATABASE).as_str()),
         ("MASKLINE_PUBLIC_URL", &public_url),
         ("MASKLINE_WEBHOOK_SECRETS", &secrets.webhook),
+        ("MASKLINE_MASTER_KEY", &master_key),
         ("FLOWROUTE_ACCESS_KEY", ACCESS_KEY),
         ("FLOWROUTE_SECRET_KEY", &secrets.key),
         ("MASKLINE_FLOWROUTE_URL", &simulator.url()),
@@ -144,6 +149,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
     let closing = CancellationToken::new();
     let watched = page::Watched {
         simulator: Arc::new(simulator),
+        vault: service.app().pen.vault.clone(),
         db,
         brand,
         secret: secrets.webhook,
@@ -178,6 +184,22 @@ async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
     }
     drop(conn);
     Ok(db)
+}
+
+/// The key of a kept database lies in its folder, which is for trying things out; else it is drawn.
+fn master_key(folder: Option<&Path>) -> std::io::Result<String> {
+    let fresh = BASE64_STANDARD.encode(rand::random::<[u8; 32]>());
+    let Some(folder) = folder else { return Ok(fresh) };
+    let path = folder.join("master.key");
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            file.write_all(fresh.as_bytes())?;
+            Ok(fresh)
+        }
+        read => read,
+    }
 }
 
 fn masked() -> Vec<PhoneNumber> {

@@ -29,6 +29,7 @@ use crate::{
     code::Code,
     http::Problem,
     phone::PhoneNumber,
+    vault::Vault,
 };
 
 /// What the page looks at.
@@ -36,6 +37,7 @@ use crate::{
 pub(super) struct Watched {
     pub(super) simulator: Arc<Simulator>,
     pub(super) db: PgPool,
+    pub(super) vault: Vault,
     pub(super) brand: String,
     /// The webhook's secret, which the wire view shows only as `…`.
     pub(super) secret: String,

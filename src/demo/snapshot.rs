@@ -214,23 +214,32 @@ async fn sources(
     Ok(rows.into_iter().map(|row| (row.carrier_id, source(&row.kind))).collect())
 }
 
-/// The name of the phone with this number.
-fn named(number: &str) -> Option<&'static str> {
-    PHONES.into_iter().find(|(_, own)| *own == number).map(|(name, _)| name)
+/// By what the owner of a phone is found in the database.
+fn tag(watched: &Watched, number: &str) -> Vec<u8> {
+    number.parse().map(|number| watched.vault.tag(&number)).unwrap_or_default()
+}
+
+/// The name of the phone whose owner has this tag.
+fn named(watched: &Watched, tag: &[u8]) -> Option<&'static str> {
+    PHONES.into_iter().find(|(_, own)| self::tag(watched, own) == tag).map(|(name, _)| name)
 }
 
 /// Who of the two blocked the other, if one did.
 async fn apart(watched: &Watched) -> sqlx::Result<Option<&'static str>> {
     let by = sqlx::query_scalar!(
-        "select p.number from block b join person p on p.id = b.person_id order by b.since limit 1"
+        r#"select p.tag as "tag!"
+           from block b
+           join person p on p.id = b.person_id
+           order by b.since
+           limit 1"#
     );
-    Ok(by.fetch_optional(&watched.db).await?.as_deref().and_then(named))
+    Ok(by.fetch_optional(&watched.db).await?.and_then(|tag| named(watched, &tag)))
 }
 
 /// The open tasks, those due first in front.
 async fn tasks(watched: &Watched) -> sqlx::Result<Vec<Task>> {
     let rows = sqlx::query!(
-        r#"select t.kind, t.detail, t.due_at, p.number as "number?"
+        r#"select t.kind, t.detail, t.due_at, p.tag as "tag?"
            from task t
            left join person p on p.id = t.person_id
            where t.closed_at is null
@@ -240,7 +249,7 @@ async fn tasks(watched: &Watched) -> sqlx::Result<Vec<Task>> {
     .await?;
     let tasks = rows.into_iter().map(|row| Task {
         kind: row.kind,
-        who: row.number.as_deref().and_then(named),
+        who: row.tag.and_then(|tag| named(watched, &tag)),
         detail: row.detail,
         due_at: row.due_at.to_jiff(),
     });
@@ -251,9 +260,9 @@ async fn tasks(watched: &Watched) -> sqlx::Result<Vec<Task>> {
 async fn is_silenced(watched: &Watched, number: &str) -> sqlx::Result<bool> {
     let silenced = sqlx::query_scalar!(
         r#"select exists (
-               select from suppression s join person p on p.id = s.person_id where p.number = $1
+               select from suppression s join person p on p.id = s.person_id where p.tag = $1
            ) as "silenced!""#,
-        number,
+        tag(watched, number),
     );
     silenced.fetch_one(&watched.db).await
 }
@@ -269,9 +278,9 @@ async fn conversations(
          join person p on p.id = t.person_id
          join conversation c on c.id = t.conversation_id
          join masked_number m on m.id = t.masked_number_id
-         where p.number = $1 and t.left_at is null
+         where p.tag = $1 and t.left_at is null
          order by t.joined_at desc",
-        number,
+        tag(watched, number),
     );
     let mut open = open.fetch_all(&watched.db).await?.into_iter();
     let latest = open.next().map(|open| {

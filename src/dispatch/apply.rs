@@ -118,7 +118,7 @@ async fn note(
         masked_number,
         rule: origin.rule(),
         channel: origin.channel(),
-        evidence: origin.evidence().map(str::to_owned),
+        evidence: origin.evidence(),
     };
     consent::append(conn, &event, now).await
 }
@@ -145,7 +145,7 @@ pub(super) async fn keep_pictures(
     promises: &[Promise],
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let Origin::Text { text, sender, .. } = origin else { return Ok(()) };
+    let Origin::Text { text, sender, author, .. } = origin else { return Ok(()) };
     let theirs = promises.iter().filter(|one| one.cause.as_ref() == Some(&text.carrier_id));
     for promise in theirs.filter(|promise| promise.pictures) {
         let album = Album {
@@ -154,7 +154,7 @@ pub(super) async fn keep_pictures(
             through: sender.through.id,
             conversation: promise.conversation,
         };
-        media::keep(conn, &album, &text.media, now).await?;
+        media::keep(conn, &album, author, &text.media, now).await?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::{
     apply,
     trail::{self, Origin},
 };
-use crate::{audit::Record, conversation::effect::Effect, outbox, texts::Brand};
+use crate::{audit::Record, conversation::effect::Effect, outbox, vault::Pen};
 
 /// What was decided and applied, and what brought it about.
 pub(super) struct Outcome<'a> {
@@ -20,15 +20,17 @@ pub(super) struct Outcome<'a> {
 /// Promises the texts of what was decided, records all of it in one statement, and calls staff.
 pub(super) async fn finish(
     conn: &mut PgConnection,
-    brand: &Brand,
+    pen: &Pen,
     outcomes: &[Outcome<'_>],
     mut records: Vec<Record>,
     now: Timestamp,
 ) -> sqlx::Result<()> {
     let (mut promises, mut traces) = (Vec::new(), Vec::new());
     for Outcome { origin, effects, traceparent } in outcomes {
-        let texts = trail::promises(effects, origin, brand, now);
-        records.extend(trail::records(effects, origin, &texts));
+        records.extend(trail::records(effects, origin));
+        let (texts, kept): (Vec<_>, Vec<_>) =
+            trail::promises(effects, origin, pen, now).into_iter().unzip();
+        records.extend(kept);
         traces.extend(texts.iter().filter_map(|text| Some((text.id, (*traceparent)?))));
         promises.extend(texts);
     }

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     audit,
-    consent::Channel,
+    consent::{Channel, Evidence},
     conversation::{decide, effect::Effect, store},
     ids::PersonId,
-    texts::Brand,
+    vault::{Author, Pen},
 };
 
 /// Silences a person as their own text would, without a confirmation: what is queued for them is
@@ -23,18 +23,19 @@ use crate::{
 /// The caller holds the person's lock. Returns how many conversations ended.
 pub async fn opt_out(
     conn: &mut PgConnection,
-    brand: &Brand,
-    person: PersonId,
+    pen: &Pen,
+    (person, author): (PersonId, &Author),
     (channel, evidence): (Channel, Option<String>),
     now: Timestamp,
 ) -> sqlx::Result<usize> {
     let locked = store::lock(conn, person).await?;
     let open = store::open_among(conn, &locked).await?;
     let effects = decide::opt_out(&open, person);
+    let evidence = evidence.map(|words| Evidence::Words(author.clone(), words));
     let origin = Origin::Staff { rule: "staff_opt_out", person, channel, evidence };
     apply(conn, &origin, &effects, now).await?;
     let outcome = Outcome { origin, effects: &effects, traceparent: None };
-    finish(conn, brand, &[outcome], Vec::new(), now).await?;
+    finish(conn, pen, &[outcome], Vec::new(), now).await?;
     Ok(open.len())
 }
 
@@ -43,13 +44,13 @@ pub async fn opt_out(
 /// The caller holds the person's lock.
 pub async fn opt_in(
     conn: &mut PgConnection,
-    person: PersonId,
+    (person, author): (PersonId, &Author),
     reason: String,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let (channel, evidence) = (Channel::Staff, Some(reason));
+    let (channel, evidence) = (Channel::Staff, Some(Evidence::Words(author.clone(), reason)));
     let origin = Origin::Staff { rule: "staff_opt_in", person, channel, evidence };
     let effects = [Effect::Lift(person)];
     apply(conn, &origin, &effects, now).await?;
-    audit::record(conn, &trail::records(&effects, &origin, &[]), now).await
+    audit::record(conn, &trail::records(&effects, &origin), now).await
 }

@@ -6,14 +6,14 @@ use sqlx::PgConnection;
 use super::{Outcome, apply::apply, finish, trail::Origin};
 use crate::{
     conversation::{EndReason, effect::Effect, store},
-    texts::Brand,
+    vault::Pen,
 };
 
 /// Warns and ends conversations that are due, as many as this at most; returns how many were looked
 /// at. Those that somebody else holds are left for the next time.
 pub async fn sweep(
     conn: &mut PgConnection,
-    brand: &Brand,
+    pen: &Pen,
     count: i64,
     now: Timestamp,
 ) -> sqlx::Result<usize> {
@@ -26,7 +26,7 @@ pub async fn sweep(
         before.iter().flat_map(|conversation| conversation.pass(now)).collect();
     apply(conn, &Origin::Clock, &effects, now).await?;
     let outcome = Outcome { origin: Origin::Clock, effects: &effects, traceparent: None };
-    finish(conn, brand, &[outcome], Vec::new(), now).await?;
+    finish(conn, pen, &[outcome], Vec::new(), now).await?;
     let after = store::open_among(conn, &due).await?;
     store::look_again(conn, &after).await?;
     Ok(due.len())
@@ -36,7 +36,7 @@ pub async fn sweep(
 /// and tells the others. Returns how many.
 pub async fn end_carrier_blocked(
     conn: &mut PgConnection,
-    brand: &Brand,
+    pen: &Pen,
     count: i64,
     now: Timestamp,
 ) -> sqlx::Result<usize> {
@@ -48,7 +48,7 @@ pub async fn end_carrier_blocked(
         .collect();
     apply(conn, &Origin::Clock, &effects, now).await?;
     let outcome = Outcome { origin: Origin::Clock, effects: &effects, traceparent: None };
-    finish(conn, brand, &[outcome], Vec::new(), now).await?;
+    finish(conn, pen, &[outcome], Vec::new(), now).await?;
     store::settle_carrier_blocks(conn).await?;
     Ok(open.len())
 }

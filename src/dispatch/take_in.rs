@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::Parsed;
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     conversation::{Conversation, command::Command, store::Seat},
     ids::{ConversationId, MaskedNumberId, PersonId},
     phone::PhoneNumber,
+    vault::{Author, Stranger, Unreadable, Vault},
 };
 
 /// A text that was not taken in before, and what every decision on it needs.
@@ -27,8 +29,8 @@ pub(super) struct Taken {
     pub(super) number: Option<MaskedNumberId>,
     /// Whether the sender is a number of the pool, too.
     pub(super) is_from_ours: bool,
-    /// The sender, locked; none when a text on this number cannot be answered.
-    pub(super) person: Option<PersonId>,
+    /// The sender, locked, and their key; none when a text on this number cannot be answered.
+    pub(super) person: Option<(PersonId, Author)>,
     /// Whether the sender opted out.
     pub(super) suppressed: bool,
     /// Whether the carrier brings the sender nothing from this number.
@@ -45,6 +47,7 @@ pub(super) struct Taken {
 /// The SQL is the function of this name in the schema: it tells what is locked, and in which order.
 pub(super) async fn take_in(
     conn: &mut PgConnection,
+    vault: &Vault,
     texts: &[Parsed],
     instead: Option<SqlTimestamp>,
 ) -> sqlx::Result<Vec<Taken>> {
@@ -76,11 +79,12 @@ pub(super) async fn take_in(
         .map(|it| matches!(it.command, Command::Reopen | Command::Block | Command::Report))
         .collect();
     let with_other: Vec<_> = texts.iter().map(|it| it.command == Command::Reopen).collect();
-    let fresh: Vec<_> = texts.iter().map(|_| PersonId::new().uuid()).collect();
+    let fresh = Strangers::of(vault, texts);
     let rows = sqlx::query!(
         r#"select place as "place!", taken_at as "taken_at!",
                masked_number_id as "masked_number_id: MaskedNumberId",
                is_from_ours as "is_from_ours!", person_id as "person_id: PersonId",
+               wrapped_key,
                suppressed as "suppressed!", blocked_here as "blocked_here!",
                answers as "answers!", answered_at as "answered_at!: Vec<SqlTimestamp>",
                conversation_id as "conversation_id: ConversationId", code, state,
@@ -88,15 +92,18 @@ pub(super) async fn take_in(
                participant_id as "participant_id: PersonId",
                participant_number_id as "participant_number_id: MaskedNumberId",
                participant_number
-           from take_in($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
+           from take_in_by_tag($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#,
         &carrier_ids,
         &senders as _,
+        &fresh.tags as _,
         &receivers as _,
         &codes as _,
         &move_codes as _,
         &looks_back,
         &with_other,
-        &fresh,
+        &fresh.ids as _,
+        &fresh.keys as _,
+        &fresh.numbers as _,
         instead as _,
     )
     .fetch_all(conn)
@@ -111,7 +118,7 @@ pub(super) async fn take_in(
                 at: row.taken_at.to_jiff(),
                 number: row.masked_number_id,
                 is_from_ours: row.is_from_ours,
-                person: row.person_id,
+                person: author(vault, row.person_id, row.wrapped_key)?,
                 suppressed: row.suppressed,
                 blocked_here: row.blocked_here,
                 given: row.answers.into_iter().zip(answered_at).collect(),
@@ -140,6 +147,40 @@ pub(super) async fn take_in(
         }
     }
     Ok(taken)
+}
+
+/// The senders as they are written down where nobody knows them yet, a column each.
+struct Strangers {
+    ids: Vec<Option<Uuid>>,
+    tags: Vec<Option<Vec<u8>>>,
+    keys: Vec<Option<Vec<u8>>>,
+    numbers: Vec<Option<Vec<u8>>>,
+}
+
+impl Strangers {
+    fn of(vault: &Vault, texts: &[Parsed]) -> Self {
+        let all: Vec<Option<Stranger>> =
+            texts.iter().map(|it| it.text.from.as_ref().map(|from| vault.stranger(from))).collect();
+        let column = |what: fn(&Stranger) -> &Vec<u8>| {
+            all.iter().map(|one| one.as_ref().map(|one| what(one).clone())).collect()
+        };
+        Self {
+            ids: all.iter().map(|one| one.as_ref().map(|one| one.id.uuid())).collect(),
+            tags: column(|one| &one.tag),
+            keys: column(|one| &one.wrapped_key),
+            numbers: column(|one| &one.number_sealed),
+        }
+    }
+}
+
+/// The sender and their key.
+fn author(
+    vault: &Vault,
+    person: Option<PersonId>,
+    wrapped: Option<Vec<u8>>,
+) -> Result<Option<(PersonId, Author)>, Unreadable> {
+    let Some((person, wrapped)) = person.zip(wrapped) else { return Ok(None) };
+    Ok(Some((person, vault.author(person, &wrapped)?)))
 }
 
 /// Notes when these texts were sent, as the carrier's list says. Those of one sender are put in their

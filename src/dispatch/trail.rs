@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     audit::{Kind, Record},
     carrier::wire::{InboundText, Media},
-    consent::Channel,
+    consent::{Channel, Evidence},
     conversation::{
         Address,
         command::Rule,
@@ -14,18 +14,19 @@ use crate::{
         time,
     },
     ids::{ConversationId, PersonId, TextId},
-    outbox::Promise,
-    texts::{self, Brand},
+    outbox::{self, Promise},
+    texts,
+    vault::{Author, Pen},
 };
 
 /// What brought a decision about.
 pub(super) enum Origin<'a> {
     /// A text.
-    Text { text: &'a InboundText, sender: &'a Address, decision: &'a Decision },
+    Text { text: &'a InboundText, sender: &'a Address, author: &'a Author, decision: &'a Decision },
     /// Time, or what the carrier reported: nobody's word.
     Clock,
     /// A member of staff.
-    Staff { rule: &'static str, person: PersonId, channel: Channel, evidence: Option<String> },
+    Staff { rule: &'static str, person: PersonId, channel: Channel, evidence: Option<Evidence> },
 }
 
 impl Origin<'_> {
@@ -56,10 +57,10 @@ impl Origin<'_> {
     }
 
     /// What proves it.
-    pub(super) fn evidence(&self) -> Option<&str> {
+    pub(super) fn evidence(&self) -> Option<Evidence> {
         match self {
-            Self::Staff { evidence, .. } => evidence.as_deref(),
-            _ => self.carrier_id(),
+            Self::Staff { evidence, .. } => evidence.clone(),
+            _ => self.carrier_id().map(|id| Evidence::Id(id.to_owned())),
         }
     }
 
@@ -80,87 +81,95 @@ impl Origin<'_> {
     }
 }
 
-/// The texts that effects promise, in their order.
+/// The texts that effects promise, in their order, each with its record.
 pub(super) fn promises(
     effects: &[Effect],
     origin: &Origin<'_>,
-    brand: &Brand,
+    pen: &Pen,
     now: Timestamp,
-) -> Vec<Promise> {
-    let body = match origin {
+) -> Vec<(Promise, Record)> {
+    let own = pen.vault.own();
+    let (body, author) = match origin {
         // Blanks beside a picture are no words that could go without it.
-        Origin::Text { decision, .. } if decision.rule == Rule::Empty => "",
-        Origin::Text { text, .. } => text.body.as_str(),
-        Origin::Clock | Origin::Staff { .. } => "",
+        Origin::Text { decision, author, .. } if decision.rule == Rule::Empty => ("", *author),
+        Origin::Text { text, author, .. } => (text.body.as_str(), *author),
+        Origin::Clock | Origin::Staff { .. } => ("", own),
     };
     let cause = origin.carrier_id().map(str::to_owned);
-    let promise = |effect: &Effect| match effect {
-        Effect::Relay { conversation, to, sent_at, pictures } => Some(Promise {
-            id: TextId::new(),
-            cause: cause.clone(),
-            conversation: Some(*conversation),
-            to: to.person,
-            through: to.through.id,
-            answer: None,
-            body: sent_at.map_or_else(|| body.to_owned(), |at| texts::delayed(body, at)),
-            despite_optout: false,
-            give_up_at: None,
-            urgent: false,
-            once: false,
-            pictures: *pictures,
-        }),
-        Effect::Say { to, conversation, answer, despite_optout } => Some(Promise {
-            id: TextId::new(),
-            cause: cause.clone(),
-            conversation: *conversation,
-            to: to.person,
-            through: to.through.id,
-            answer: Some(answer.name()),
-            body: answer.render(brand),
-            despite_optout: *despite_optout,
-            give_up_at: answer.of_no_use_after().map(|after| time::after(now, after)),
-            urgent: answer.is_urgent(),
-            once: answer.is_said_once(),
-            pictures: false,
-        }),
-        _ => None,
+    let promise = |effect: &Effect| {
+        let id = TextId::new();
+        match effect {
+            Effect::Relay { conversation, to, sent_at, pictures } => {
+                let words = sent_at.map_or_else(|| body.to_owned(), |at| texts::delayed(body, at));
+                let promise = Promise {
+                    id,
+                    cause: cause.clone(),
+                    conversation: Some(*conversation),
+                    to: to.person,
+                    through: to.through.id,
+                    answer: None,
+                    body: outbox::seal(author, id, &words),
+                    despite_optout: false,
+                    give_up_at: None,
+                    urgent: false,
+                    once: false,
+                    pictures: *pictures,
+                };
+                let record = kept(&promise, to, origin.record(Kind::Relayed));
+                Some((promise, record.saying(author, &words)))
+            }
+            Effect::Say { to, conversation, answer, despite_optout } => {
+                let words = answer.render(&pen.brand);
+                let promise = Promise {
+                    id,
+                    cause: cause.clone(),
+                    conversation: *conversation,
+                    to: to.person,
+                    through: to.through.id,
+                    answer: Some(answer.name()),
+                    body: outbox::seal(own, id, &words),
+                    despite_optout: *despite_optout,
+                    give_up_at: answer.of_no_use_after().map(|after| time::after(now, after)),
+                    urgent: answer.is_urgent(),
+                    once: answer.is_said_once(),
+                    pictures: false,
+                };
+                let record = kept(&promise, to, origin.record(Kind::Answered));
+                Some((promise, record.saying(own, &words)))
+            }
+            _ => None,
+        }
     };
     effects.iter().filter_map(promise).collect()
 }
 
-/// The records of what came in, of what it changed, and of what was promised because of it.
-pub(super) fn records(
-    effects: &[Effect],
-    origin: &Origin<'_>,
-    promises: &[Promise],
-) -> Vec<Record> {
+/// The record of a promised text, without its words.
+fn kept(promise: &Promise, to: &Address, record: Record) -> Record {
+    Record {
+        rule: promise.answer,
+        conversation: promise.conversation,
+        person: record.person.filter(|_| promise.answer.is_none()),
+        recipient: Some(to.person),
+        masked_number: Some(to.through.number.clone()),
+        text: Some(promise.id),
+        ..record
+    }
+}
+
+/// The records of what came in, and of what it changed.
+pub(super) fn records(effects: &[Effect], origin: &Origin<'_>) -> Vec<Record> {
     let received = match origin {
-        Origin::Text { text, sender, decision } => Some(Record {
+        Origin::Text { text, sender, author, decision } => Some(Record {
             rule: Some(decision.rule.as_str()),
             conversation: decision.conversation,
             person: Some(sender.person),
             masked_number: Some(sender.through.number.clone()),
-            ..inbound(Kind::Received, text)
+            ..inbound(Kind::Received, text, author)
         }),
         Origin::Clock | Origin::Staff { .. } => None,
     };
     let turns = effects.iter().flat_map(|effect| turns(effect, origin));
-    let recipients = effects.iter().filter_map(Effect::recipient);
-    let kept = recipients.zip(promises).map(|(to, promise)| {
-        let kind = if promise.answer.is_none() { Kind::Relayed } else { Kind::Answered };
-        let record = origin.record(kind);
-        Record {
-            rule: promise.answer,
-            conversation: promise.conversation,
-            person: record.person.filter(|_| promise.answer.is_none()),
-            recipient: Some(to.person),
-            masked_number: Some(to.through.number.clone()),
-            text: Some(promise.id),
-            body: Some(promise.body.clone()),
-            ..record
-        }
-    });
-    received.into_iter().chain(turns).chain(kept).collect()
+    received.into_iter().chain(turns).collect()
 }
 
 /// The records of what an effect changes.
@@ -209,20 +218,24 @@ fn turns(effect: &Effect, origin: &Origin<'_>) -> Vec<Record> {
 }
 
 /// The record of a text that nobody can be answered for, and whether it came to a number of ours.
-pub(super) fn refused(text: &InboundText, why: &'static str, is_ours: bool) -> Record {
+pub(super) fn refused(text: &InboundText, pen: &Pen, why: &'static str, is_ours: bool) -> Record {
     let masked_number = text.to.clone().filter(|_| is_ours);
-    Record { rule: Some(why), masked_number, ..inbound(Kind::Refused, text) }
+    let record = inbound(Kind::Refused, text, pen.vault.own());
+    Record { rule: Some(why), masked_number, ..record }
 }
 
 /// The record of a text that came in.
-fn inbound(kind: Kind, text: &InboundText) -> Record {
-    Record {
+fn inbound(kind: Kind, text: &InboundText, author: &Author) -> Record {
+    let record = Record {
         carrier_id: Some(text.carrier_id.clone()),
-        body: Some(text.body.clone()),
-        media: (!text.media.is_empty()).then(|| text.media.iter().map(unsigned).collect()),
         detail: text.sent_at.map(|at| format!("reconciled, sent {at}")),
         ..Record::of(kind)
+    };
+    let record = record.saying(author, &text.body);
+    if text.media.is_empty() {
+        return record;
     }
+    record.showing(author, &text.media.iter().map(unsigned).collect())
 }
 
 /// What is on record of a picture: not the signature in its URL, which opens the original.

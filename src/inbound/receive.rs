@@ -99,7 +99,7 @@ pub async fn receive_receipt(
 ) -> sqlx::Result<()> {
     let mut tx = begin(app, "begin").await?;
     let now = database::time(&mut tx, &app.clock).await?;
-    let noted = receipts::note(&mut tx, &app.settings.brand, receipt, token, now).await?;
+    let noted = receipts::note(&mut tx, &app.pen, receipt, token, now).await?;
     tx.commit().await?;
     count("receipt", 1);
     metrics::counter!("maskline_receipts_total", "noted" => noted.as_str()).increment(1);
@@ -113,7 +113,11 @@ pub async fn receive_receipt(
 pub(super) async fn receive_unreadable(app: &App, body: Option<String>) -> sqlx::Result<()> {
     let mut tx = begin(app, "begin").await?;
     let now = database::time(&mut tx, &app.clock).await?;
-    let record = Record { rule: Some("payload_unreadable"), body, ..Record::of(Kind::Refused) };
+    let record = Record { rule: Some("payload_unreadable"), ..Record::of(Kind::Refused) };
+    let record = match body {
+        Some(words) => record.saying(app.pen.vault.own(), &words),
+        None => record,
+    };
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     tracing::warn!("a webhook brought neither a message nor a receipt: recorded, not handled");

@@ -13,11 +13,13 @@ pub mod worker;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 pub use self::{serve::routes, source::Sources};
 use crate::{
     carrier::wire::Media,
     ids::{ConversationId, MaskedNumberId, MediaId, PersonId, TextId},
+    vault::{Author, Field},
 };
 
 /// The pictures of one text.
@@ -71,17 +73,21 @@ impl Refusal {
 pub async fn keep(
     conn: &mut PgConnection,
     album: &Album,
+    sender: &Author,
     media: &[Media],
     now: Timestamp,
 ) -> sqlx::Result<()> {
     let ids: Vec<_> = media.iter().map(|_| MediaId::new().uuid()).collect();
-    let urls: Vec<_> = media.iter().map(|media| media.url.clone()).collect();
+    let url = |(id, media): (&Uuid, &Media)| {
+        sender.seal(Field::MediaSource, *id, media.url.as_bytes()).to_bytes()
+    };
+    let urls: Vec<_> = ids.iter().zip(media).map(url).collect();
     let keys: Vec<_> = media.iter().map(|_| secret()).collect();
     sqlx::query!(
         "insert into media (id, text_id, place, sender_id, masked_number_id, conversation_id,
-             source_url, storage_key, due_at, created_at)
-         select id, $1, place, $2, $3, $4, url, key, $5, $5
-         from unnest($6::uuid[], $7::text[], $8::text[]) with ordinality
+             source_url_sealed, is_sealed, storage_key, due_at, created_at)
+         select id, $1, place, $2, $3, $4, url, true, key, $5, $5
+         from unnest($6::uuid[], $7::bytea[], $8::text[]) with ordinality
              as new (id, url, key, place)",
         album.text as _,
         album.sender as _,

@@ -1,6 +1,7 @@
 //! Letting a text go once its pictures are settled, and telling its sender what is not passed on.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{
@@ -46,6 +47,7 @@ async fn release(
         store::open(conn, picture.id, &token, until).await?;
         tokens.push(token);
     }
+    let shown: Value = pictures.iter().map(store::Picture::shown).collect();
     let record = Record {
         conversation: text.conversation,
         person: Some(text.sender),
@@ -54,8 +56,13 @@ async fn release(
         masked_number: text.masked_number.parse().ok(),
         carrier_id: text.cause.clone(),
         text: Some(text.text),
-        media: Some(pictures.iter().map(store::Picture::shown).collect()),
         ..Record::of(Kind::Pictures)
+    };
+    // Where their key is gone they were forgotten, and so is what they sent.
+    let sender = app.pen.vault.author_of(Some(text.sender), text.sender_key.as_deref());
+    let record = match sender {
+        Ok(sender) => record.showing(&sender, &shown),
+        Err(_) => record,
     };
     audit::record(conn, &[record], now).await?;
     outbox::release(conn, text.text, &tokens, now).await?;
@@ -77,14 +84,16 @@ async fn tell(
     answer: &Answer,
     now: Timestamp,
 ) -> sqlx::Result<()> {
+    let own = app.pen.vault.own();
+    let (id, words) = (TextId::new(), answer.render(&app.pen.brand));
     let promise = Promise {
-        id: TextId::new(),
+        id,
         cause: text.cause.clone(),
         conversation: text.conversation,
         to: text.sender,
         through: text.through,
         answer: Some(answer.name()),
-        body: answer.render(&app.settings.brand),
+        body: outbox::seal(own, id, &words),
         despite_optout: false,
         give_up_at: None,
         urgent: false,
@@ -98,9 +107,8 @@ async fn tell(
         masked_number: text.through_number.parse().ok(),
         carrier_id: text.cause.clone(),
         text: Some(promise.id),
-        body: Some(promise.body.clone()),
         ..Record::of(Kind::Answered)
     };
     metrics::counter!("maskline_answers_total", "answer" => answer.name()).increment(1);
-    outbox::promise(conn, &[promise], &[record], now).await
+    outbox::promise(conn, &[promise], &[record.saying(own, &words)], now).await
 }

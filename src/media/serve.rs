@@ -17,7 +17,13 @@ use sqlx::PgConnection;
 use tokio::sync::Semaphore;
 
 use super::store;
-use crate::{app::App, database, http::Problem};
+use crate::{
+    app::App,
+    database,
+    http::Problem,
+    ids::{MediaId, PersonId},
+    vault::{Field, Unreadable, Vault},
+};
 
 /// How many tokens are looked up at once. Anybody may try some, and must leave the database's other
 /// connections to the webhook.
@@ -45,16 +51,20 @@ async fn picture(
         let now = database::time(&mut conn, &app.clock).await?;
         find(&mut conn, &token, now).await
     };
-    let Some((key, mime)) = found.await.map_err(|error| away(&error))? else {
+    let Some(found) = found.await.map_err(|error| away(&error))? else {
         return Err(nothing());
     };
-    let bytes = app.settings.media.storage.get(&key).await.map_err(|error| away(&error))?;
+    let bytes = app.settings.media.storage.get(&found.key).await.map_err(|error| away(&error))?;
     let Some(bytes) = bytes else {
         tracing::error!("a picture is not in the storage any more: answered 404");
         return Err(nothing());
     };
+    let Ok(bytes) = found.open(&app.pen.vault, bytes) else {
+        tracing::error!("a picture cannot be decrypted: answered 404");
+        return Err(nothing());
+    };
     let headers = [
-        (header::CONTENT_TYPE, mime.as_str()),
+        (header::CONTENT_TYPE, found.mime.as_str()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "private, no-store"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
@@ -62,21 +72,40 @@ async fn picture(
     Ok((headers, bytes).into_response())
 }
 
-/// The name in the storage, and the type, of the picture that this token opens now. Tokens are
-/// looked up by their digest: how long that takes tells nothing about any of them.
-async fn find(
-    conn: &mut PgConnection,
-    token: &str,
-    now: Timestamp,
-) -> sqlx::Result<Option<(String, String)>> {
-    let found = sqlx::query!(
-        r#"select storage_key, mime as "mime!"
-           from media
-           where token_digest = $1 and expires_at > $2 and state = 'ready'"#,
+/// A picture that is open to the carrier.
+struct Found {
+    id: MediaId,
+    key: String,
+    mime: String,
+    is_sealed: bool,
+    sender: PersonId,
+    sender_key: Option<Vec<u8>>,
+}
+
+impl Found {
+    /// The picture in what was stored for it. An earlier version stored them as they were.
+    fn open(&self, vault: &Vault, stored: Vec<u8>) -> Result<Vec<u8>, Unreadable> {
+        if !self.is_sealed {
+            return Ok(stored);
+        }
+        let sender = vault.author_of(Some(self.sender), self.sender_key.as_deref())?;
+        sender.open(Field::MediaFile, self.id, &stored)
+    }
+}
+
+/// The picture that this token opens now. Tokens are looked up by their digest: how long that takes
+/// tells nothing about any of them.
+async fn find(conn: &mut PgConnection, token: &str, now: Timestamp) -> sqlx::Result<Option<Found>> {
+    sqlx::query_as!(
+        Found,
+        r#"select m.id, m.storage_key as key, m.mime as "mime!", m.is_sealed, m.sender_id as sender,
+               p.wrapped_key as sender_key
+           from media m
+           join person p on p.id = m.sender_id
+           where m.token_digest = $1 and m.expires_at > $2 and m.state = 'ready'"#,
         &store::digest(token)[..],
         now.to_sqlx() as _,
     )
     .fetch_optional(conn)
-    .await?;
-    Ok(found.map(|found| (found.storage_key, found.mime)))
+    .await
 }

@@ -194,6 +194,7 @@ mod tests {
             ("DATABASE_URL", "postgres://maskline@localhost/maskline"),
             ("MASKLINE_PUBLIC_URL", "https://mask.example"),
             ("MASKLINE_WEBHOOK_SECRETS", "a-secret-of-the-tests"),
+            ("MASKLINE_MASTER_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
             ("FLOWROUTE_ACCESS_KEY", "key"),
             ("FLOWROUTE_SECRET_KEY", "key"),
         ];

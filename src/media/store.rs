@@ -8,7 +8,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::Refusal;
-use crate::ids::{ConversationId, MaskedNumberId, MediaId, PersonId, TextId};
+use crate::{
+    ids::{ConversationId, MaskedNumberId, MediaId, PersonId, TextId},
+    vault::{Author, Field, Unreadable, Vault},
+};
 
 /// A picture that this process alone may fetch until its lease ends.
 #[derive(Debug)]
@@ -17,10 +20,11 @@ pub(super) struct Claim {
     /// Counts the tries; it fences the answer of a process whose lease has ended.
     pub(super) attempt: i16,
     pub(super) place: i16,
-    pub(super) url: String,
     pub(super) key: String,
     /// When it came in.
     pub(super) since: Timestamp,
+    /// Who sent it, under whose key it is stored, and where it lies; unless that cannot be read.
+    pub(super) source: Result<(Author, String), Unreadable>,
 }
 
 /// What became of a picture.
@@ -39,6 +43,7 @@ pub(super) struct Settled {
     pub(super) conversation: Option<ConversationId>,
     pub(super) recipient: PersonId,
     pub(super) sender: PersonId,
+    pub(super) sender_key: Option<Vec<u8>>,
     /// The number that the pictures were sent to.
     pub(super) through: MaskedNumberId,
     pub(super) through_number: String,
@@ -89,6 +94,7 @@ pub(super) async fn is_idle(conn: &mut PgConnection) -> sqlx::Result<bool> {
 /// Claims the pictures of the first text that waits for some, in their order.
 pub(super) async fn claim(
     conn: &mut PgConnection,
+    vault: &Vault,
     lease: SignedDuration,
     now: Timestamp,
 ) -> sqlx::Result<Vec<Claim>> {
@@ -110,9 +116,12 @@ pub(super) async fn claim(
            update media m
            set attempts = m.attempts + 1, leased_until = $2
            from due
-           where m.text_id = due.id and m.state = 'pending'
-           returning m.id, m.attempts, m.place, m.source_url as "url!", m.storage_key,
-               m.created_at"#,
+           join media sent on sent.text_id = due.id
+           join person sender on sender.id = sent.sender_id
+           where m.id = sent.id and m.state = 'pending'
+           returning m.id, m.attempts, m.place, m.storage_key, m.source_url_sealed as "url!",
+               m.created_at, m.sender_id as "sender_id: PersonId",
+               sender.wrapped_key as "sender_key?""#,
         now.to_sqlx() as _,
         until.to_sqlx() as _,
         absurd(now).to_sqlx() as _,
@@ -121,13 +130,20 @@ pub(super) async fn claim(
     .await?;
     let mut claims: Vec<Claim> = rows
         .into_iter()
-        .map(|row| Claim {
-            id: row.id,
-            attempt: row.attempts,
-            place: row.place,
-            url: row.url,
-            key: row.storage_key,
-            since: row.created_at.to_jiff(),
+        .map(|row| {
+            let sender = vault.author_of(Some(row.sender_id), row.sender_key.as_deref());
+            let source = sender.and_then(|sender| {
+                let url = sender.read(Field::MediaSource, row.id, &row.url)?;
+                Ok((sender, url))
+            });
+            Claim {
+                id: row.id,
+                attempt: row.attempts,
+                place: row.place,
+                key: row.storage_key,
+                since: row.created_at.to_jiff(),
+                source,
+            }
         })
         .collect();
     claims.sort_by_key(|claim| claim.place);
@@ -150,7 +166,7 @@ pub(super) async fn settle(
     sqlx::query!(
         "update media
          set state = $3, refused = $4, mime = $5, bytes = $6, sha256 = $7,
-             source_url = null, leased_until = null
+             source_url_sealed = null, leased_until = null
          where id = $1 and attempts = $2 and state = 'pending'",
         claim.id as _,
         claim.attempt,
@@ -192,12 +208,14 @@ pub(super) async fn lock_settled(conn: &mut PgConnection) -> sqlx::Result<Vec<Se
     sqlx::query_as!(
         Settled,
         r#"select o.id as text, o.conversation_id as conversation, o.recipient_id as recipient,
-               m.sender_id as sender, m.masked_number_id as through, n.number as masked_number,
+               m.sender_id as sender, sender.wrapped_key as sender_key,
+               m.masked_number_id as through, n.number as masked_number,
                t.number as through_number, o.cause
            from outbox o
            join media m on m.text_id = o.id and m.place = 1
            join masked_number n on n.id = o.masked_number_id
            join masked_number t on t.id = m.masked_number_id
+           join person sender on sender.id = m.sender_id
            where o.held
                and not exists (
                    select from media p where p.text_id = o.id and p.state = 'pending'
@@ -245,7 +263,7 @@ pub(super) async fn open(
 pub(super) async fn forget_unwanted(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         "update media m
-         set state = 'refused', refused = 'not_wanted', source_url = null, leased_until = null
+         set state = 'refused', refused = 'not_wanted', source_url_sealed = null, leased_until = null
          where m.state = 'pending' and not exists (select from outbox o where o.id = m.text_id)"
     )
     .execute(conn)

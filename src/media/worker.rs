@@ -19,6 +19,7 @@ use crate::{
     app::App,
     database::{self, in_time},
     storage::StorageError,
+    vault::Field,
 };
 
 /// How long claimed pictures are ours before others take this process for dead.
@@ -140,7 +141,7 @@ async fn claim(app: &App) -> sqlx::Result<Vec<Claim>> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let released = release_settled(&mut tx, app, now).await?;
-    let claims = store::claim(&mut tx, LEASE, now).await?;
+    let claims = store::claim(&mut tx, &app.pen.vault, LEASE, now).await?;
     tx.commit().await?;
     if released {
         app.wake.notify_one();
@@ -190,7 +191,11 @@ async fn make_one(
     if claim.place > PICTURES {
         return Ok(Outcome::Refused(Refusal::TooMany));
     }
-    let file = match sources.fetch(&claim.url).await {
+    // Nobody can read any more where it lies: its sender was forgotten.
+    let Ok((sender, url)) = &claim.source else {
+        return Ok(Outcome::Refused(Refusal::NotThere));
+    };
+    let file = match sources.fetch(url).await {
         Ok(file) => file,
         Err(NotFetched::Refused(why)) => return Ok(Outcome::Refused(why)),
         // The others go without it.
@@ -210,7 +215,8 @@ async fn make_one(
     };
     let (mime, bytes) = (picture.mime, picture.bytes.len());
     let sha256 = Sha256::digest(&picture.bytes).into();
-    app.settings.media.storage.put(&claim.key, picture.bytes).await?;
+    let sealed = sender.seal(Field::MediaFile, claim.id, &picture.bytes).to_bytes();
+    app.settings.media.storage.put(&claim.key, sealed).await?;
     Ok(Outcome::Ready { mime, bytes, sha256 })
 }
 

@@ -12,6 +12,7 @@ use crate::{
     clock::SqlTimestamp,
     ids::{MaskedNumberId, PersonId, TextId},
     phone::PhoneNumber,
+    vault::{Field, Unreadable, Vault},
 };
 
 /// How many texts of one kind are looked at once it takes a second look, however few may leave: those
@@ -157,17 +158,19 @@ async fn look_at(
     Ok(due)
 }
 
-/// Takes these texts under a lease. One that somebody else holds or has changed is left.
+/// Takes these texts under a lease. One that somebody else holds or has changed is left. What cannot
+/// be opened is returned apart: nobody will ever read it.
 pub(super) async fn take(
     conn: &mut PgConnection,
+    vault: &Vault,
     texts: &[(TextId, Kind)],
     lease: SignedDuration,
     now: Timestamp,
-) -> sqlx::Result<Vec<Claim>> {
+) -> sqlx::Result<(Vec<Claim>, Vec<TextId>)> {
     let ids: Vec<Uuid> = texts.iter().map(|(id, _)| id.uuid()).collect();
     let until = now.saturating_add(lease).unwrap_or(Timestamp::MAX);
     let rows = sqlx::query!(
-        "with mine as (
+        r#"with mine as (
              select id
              from outbox
              where id = any($1) and state = 'queued' and not held
@@ -176,38 +179,65 @@ pub(super) async fn take(
          update outbox o
          set state = 'sending', attempt = o.attempt + 1, leased_until = $3, tried_at = $2,
              first_tried_at = coalesce(o.first_tried_at, $2), sent_to = null
-         from mine, person p, masked_number m
-         where o.id = mine.id and p.id = o.recipient_id and m.id = o.masked_number_id
-         returning o.id, o.attempt, o.recipient_id, o.masked_number_id, o.body, o.is_mms, o.queued_at, o.media,
-             o.traceparent,
-             p.number as person_number, m.number as masked_number",
+         from mine
+         join outbox text on text.id = mine.id
+         join person p on p.id = text.recipient_id
+         join masked_number m on m.id = text.masked_number_id
+         left join person author on author.id = text.author_id
+         where o.id = mine.id
+         returning o.id, o.attempt, o.recipient_id, o.masked_number_id, o.body_sealed, o.is_mms,
+             o.queued_at, o.media, o.traceparent, o.author_id as "author_id: PersonId",
+             author.wrapped_key as "author_key?", p.wrapped_key as "wrapped_key?",
+             p.number_sealed as "number_sealed?", m.number as masked_number"#,
         &ids,
         now.to_sqlx() as _,
         until.to_sqlx() as _,
     )
     .fetch_all(conn)
     .await?;
-    let number = |text: String| {
-        text.parse::<PhoneNumber>().map_err(|error| sqlx::Error::Decode(error.into()))
-    };
-    rows.into_iter()
-        .map(|row| {
-            Ok(Claim {
-                id: row.id,
+    let (mut claims, mut unreadable) = (Vec::new(), Vec::new());
+    for row in rows {
+        let id = row.id;
+        let number = row.masked_number.parse::<PhoneNumber>();
+        let opened = || -> Result<(PhoneNumber, String), Unreadable> {
+            let wrapped = row.wrapped_key.as_deref().ok_or(Unreadable)?;
+            let sealed = row.number_sealed.as_deref().ok_or(Unreadable)?;
+            let to = vault.number(row.recipient_id, wrapped, sealed)?;
+            let Some(body) = &row.body_sealed else { return Ok((to, String::new())) };
+            let author = vault.author_of(row.author_id, row.author_key.as_deref())?;
+            Ok((to, author.read(Field::OutboxBody, id, body)?))
+        };
+        match opened() {
+            Err(Unreadable) => unreadable.push(id),
+            Ok((to, body)) => claims.push(Claim {
+                id,
                 attempt: row.attempt,
                 at: now,
                 waited: now.duration_since(row.queued_at.to_jiff()).unsigned_abs(),
                 person: row.recipient_id,
                 number: row.masked_number_id,
-                to: number(row.person_number)?,
-                from: number(row.masked_number)?,
-                body: row.body,
+                to,
+                from: number.map_err(|error| sqlx::Error::Decode(error.into()))?,
+                body,
                 is_mms: row.is_mms,
                 media: row.media,
                 traceparent: row.traceparent,
-            })
-        })
-        .collect()
+            }),
+        }
+    }
+    Ok((claims, unreadable))
+}
+
+/// Lets go texts that were taken and cannot be opened.
+pub(super) async fn let_go(conn: &mut PgConnection, texts: &[TextId]) -> sqlx::Result<()> {
+    let ids: Vec<Uuid> = texts.iter().map(|id| id.uuid()).collect();
+    sqlx::query!(
+        "update outbox set state = 'queued', leased_until = null where id = any($1)",
+        &ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Puts back texts whose claim nobody knows to be committed, and which were not sent. Where it was

@@ -6,14 +6,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    lanes,
+    claim, lanes,
     left::{Left, record_all},
     told::{self, Certainty},
 };
 use crate::{
     audit::Kind,
     ids::{MaskedNumberId, PersonId, TextId},
-    texts::Brand,
+    vault::Pen,
 };
 
 /// Drops what is queued for somebody who has just opted out, but not the confirmation of that.
@@ -105,11 +105,11 @@ async fn drop_for(
 pub(super) async fn drop_vain(
     conn: &mut PgConnection,
     vain: &[(TextId, &'static str)],
-    brand: &Brand,
+    pen: &Pen,
     now: Timestamp,
 ) -> sqlx::Result<usize> {
     let mut count = 0;
-    for why in ["opted_out", "carrier_blocked", "too_late", "crossed"] {
+    for why in ["opted_out", "carrier_blocked", "too_late", "crossed", "unreadable"] {
         let ids: Vec<Uuid> =
             vain.iter().filter(|(_, of)| *of == why).map(|(id, _)| id.uuid()).collect();
         if ids.is_empty() {
@@ -141,10 +141,31 @@ pub(super) async fn drop_vain(
             dropped.iter().filter(|_| why == "crossed").map(|left| left.id).collect();
         note(conn, dropped, why, now).await?;
         for text in untold {
-            told::tell(conn, text, Certainty::Failed, brand, now).await?;
+            told::tell(conn, text, Certainty::Failed, pen, now).await?;
         }
     }
     Ok(count)
+}
+
+/// Drops texts that were claimed and cannot be opened: nobody will ever read them.
+pub(super) async fn drop_unreadable(
+    conn: &mut PgConnection,
+    unreadable: Vec<TextId>,
+    pen: &Pen,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    if unreadable.is_empty() {
+        return Ok(());
+    }
+    let count = unreadable.len();
+    tracing::error!(
+        count,
+        "texts cannot be decrypted, so they are dropped: somebody changed them or their keys"
+    );
+    claim::let_go(conn, &unreadable).await?;
+    let vain: Vec<_> = unreadable.into_iter().map(|id| (id, "unreadable")).collect();
+    drop_vain(conn, &vain, pen, now).await?;
+    Ok(())
 }
 
 /// Records what was dropped, and lets its lanes go on.

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::dropped;
 use crate::{
-    consent::{self, Channel, Event, EventKind},
+    consent::{self, Channel, Event, EventKind, Evidence},
     ids::{MaskedNumberId, PersonId},
     tasks::{self, Task},
 };
@@ -46,7 +46,7 @@ pub(super) async fn block(
         masked_number: Some(number),
         rule,
         channel: Channel::Carrier,
-        evidence: Some(evidence),
+        evidence: Some(Evidence::Id(evidence)),
     };
     if !consent::block(conn, &event, left_at, now).await? {
         return Ok(());

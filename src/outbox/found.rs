@@ -7,8 +7,9 @@ use sqlx::PgConnection;
 use super::settle::{self, Acceptance, By};
 use crate::{
     clock::SqlTimestamp,
-    ids::TextId,
+    ids::{PersonId, TextId},
     phone::{NotANumber, PhoneNumber},
+    vault::{Field, Unreadable, Vault},
 };
 
 /// A text of which nobody knows whether the carrier has it.
@@ -34,39 +35,52 @@ pub struct Unsettled {
 /// being sent, since that may look the same.
 pub async fn unsettled(
     conn: &mut PgConnection,
+    vault: &Vault,
     from: Timestamp,
     to: Timestamp,
 ) -> sqlx::Result<Vec<Unsettled>> {
     let rows = sqlx::query!(
-        r#"select o.id, o.attempt, o.state = 'sending' as "is_under_way!", o.body,
-               p.number as phone, m.number as masked_number,
+        r#"select o.id, o.attempt, o.state = 'sending' as "is_under_way!", o.body_sealed,
+               p.id as phone, p.wrapped_key as "wrapped_key!", p.number_sealed as "number!",
+               o.author_id as "author_id: PersonId", author.wrapped_key as "author_key?",
+               m.number as masked_number,
                coalesce(o.tried_at, o.due_at) as "tried_at!: SqlTimestamp"
            from outbox o
            join person p on p.id = coalesce(o.sent_to, o.recipient_id)
            join masked_number m on m.id = o.masked_number_id
+           left join person author on author.id = o.author_id
            where o.state in ('unknown', 'sending')
                and coalesce(o.tried_at, o.due_at) between $1 and $2
-           order by 7, o.seq"#,
+           order by coalesce(o.tried_at, o.due_at), o.seq"#,
         from.to_sqlx() as _,
         to.to_sqlx() as _,
     )
     .fetch_all(conn)
     .await?;
-    let number =
-        |text: String| text.parse().map_err(|error: NotANumber| sqlx::Error::Decode(error.into()));
-    rows.into_iter()
-        .map(|row| {
-            Ok(Unsettled {
-                id: row.id,
-                attempt: row.attempt,
-                is_under_way: row.is_under_way,
-                to: number(row.phone)?,
-                from: number(row.masked_number)?,
-                body: row.body,
-                tried_at: row.tried_at.to_jiff(),
-            })
-        })
-        .collect()
+    let mut texts = Vec::new();
+    for row in rows {
+        let from = row.masked_number.parse();
+        let opened = || -> Result<(PhoneNumber, String), Unreadable> {
+            let to = vault.number(row.phone, &row.wrapped_key, &row.number)?;
+            let Some(body) = &row.body_sealed else { return Ok((to, String::new())) };
+            let author = vault.author_of(row.author_id, row.author_key.as_deref())?;
+            Ok((to, author.read(Field::OutboxBody, row.id, body)?))
+        };
+        let Ok((to, body)) = opened() else {
+            tracing::error!(id = %row.id, "a text cannot be decrypted, so the carrier's list does not settle it");
+            continue;
+        };
+        texts.push(Unsettled {
+            id: row.id,
+            attempt: row.attempt,
+            is_under_way: row.is_under_way,
+            to,
+            from: from.map_err(|error: NotANumber| sqlx::Error::Decode(error.into()))?,
+            body,
+            tried_at: row.tried_at.to_jiff(),
+        });
+    }
+    Ok(texts)
 }
 
 /// Settles a text of which nobody knew, since the carrier's list shows it; false when it was settled

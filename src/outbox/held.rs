@@ -21,7 +21,7 @@ pub async fn release(
     sqlx::query!(
         "update outbox
          set held = false, is_mms = cardinality($2::text[]) > 0, media = $2
-         where id = $1 and held and (body <> '' or cardinality($2::text[]) > 0)",
+         where id = $1 and held and (body_sealed is not null or cardinality($2::text[]) > 0)",
         text as _,
         tokens,
     )

@@ -28,6 +28,7 @@ pub mod worker;
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 pub use self::{
     dropped::{drop_queued, drop_words},
@@ -40,6 +41,7 @@ use crate::{
     audit::{self, Columns, Record},
     clock::SqlTimestamp,
     ids::{ConversationId, MaskedNumberId, PersonId, TextId},
+    vault::{Author, Field, Sealed},
 };
 
 /// The longest wait between two tries, whatever the carrier asks for.
@@ -67,8 +69,8 @@ pub struct Promise {
     pub through: MaskedNumberId,
     /// The name of Maskline's own answer; none when it is a participant's words.
     pub answer: Option<&'static str>,
-    /// The words.
-    pub body: String,
+    /// The words; none when there are pictures alone.
+    pub body: Option<Sealed>,
     /// Goes out although its recipient opted out.
     pub despite_optout: bool,
     /// When it is of no more use: from then on it is dropped, never sent.
@@ -79,6 +81,11 @@ pub struct Promise {
     pub once: bool,
     /// Has pictures, and is held until they are ready.
     pub pictures: bool,
+}
+
+/// Seals the words of the text with this id, if there are any.
+pub fn seal(author: &Author, text: TextId, words: &str) -> Option<Sealed> {
+    (!words.is_empty()).then(|| author.seal(Field::OutboxBody, text, words.as_bytes()))
 }
 
 /// Puts these texts into the outbox, in their order, and the records into the trail, in one
@@ -100,7 +107,9 @@ pub async fn promise(
     let recipients: Vec<_> = promises.iter().map(|promise| promise.to.uuid()).collect();
     let numbers: Vec<_> = promises.iter().map(|promise| promise.through.uuid()).collect();
     let causes: Vec<_> = promises.iter().map(|promise| promise.cause.clone()).collect();
-    let bodies: Vec<_> = promises.iter().map(|promise| promise.body.clone()).collect();
+    let bodies: Vec<_> =
+        promises.iter().map(|promise| promise.body.as_ref().map(Sealed::to_bytes)).collect();
+    let authors: Vec<_> = promises.iter().map(author).collect();
     let urgent: Vec<_> = promises.iter().map(|promise| promise.urgent).collect();
     let once: Vec<_> = promises.iter().map(|promise| promise.once).collect();
     let pictures: Vec<_> = promises.iter().map(|promise| promise.pictures).collect();
@@ -110,17 +119,18 @@ pub async fn promise(
     sqlx::query!(
         "with promised as (
              insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,
-                 masked_number_id, cause, body, queued_at, due_at, give_up_at, urgent, once,
-                 is_mms, held)
+                 masked_number_id, cause, body_sealed, author_id, queued_at, due_at, give_up_at,
+                 urgent, once, is_mms, held)
              select id, kind, despite_optout, conversation_id, recipient_id,
-                 masked_number_id, cause, body, $1, $1, give_up_at, urgent, once,
+                 masked_number_id, cause, body, author_id, $1, $1, give_up_at, urgent, once,
                  pictures, pictures
              from unnest($2::uuid[], $3::text[], $4::boolean[], $5::uuid[], $6::uuid[], $7::uuid[],
-                 $8::text[], $9::text[], $10::timestamptz[], $11::boolean[], $12::boolean[],
-                 $25::boolean[])
+                 $8::text[], $9::bytea[], $10::timestamptz[], $11::boolean[], $12::boolean[],
+                 $25::boolean[], $26::uuid[])
                  with ordinality
                  as new (id, kind, despite_optout, conversation_id, recipient_id,
-                     masked_number_id, cause, body, give_up_at, urgent, once, pictures, place)
+                     masked_number_id, cause, body, give_up_at, urgent, once, pictures, author_id,
+                     place)
              order by place
          ), talked as (
              update conversation
@@ -132,13 +142,14 @@ pub async fn promise(
              ))
          )
          insert into audit_record (id, at, kind, rule, conversation_id, person_id, recipient_id,
-             masked_number, carrier_id, text_id, body, media, detail)
+             masked_number, carrier_id, text_id, author_id, body_sealed, media_sealed, detail)
          select id, $1, kind, rule, conversation_id, person_id, recipient_id,
-             masked_number, carrier_id, text_id, body, media, detail
+             masked_number, carrier_id, text_id, author_id, body_sealed, media_sealed, detail
          from unnest($13::uuid[], $14::text[], $15::text[], $16::uuid[], $17::uuid[], $18::uuid[],
-             $19::text[], $20::text[], $21::uuid[], $22::text[], $23::jsonb[], $24::text[])
+             $19::text[], $20::text[], $21::uuid[], $22::bytea[], $23::bytea[], $24::text[],
+             $27::uuid[])
              as new (id, kind, rule, conversation_id, person_id, recipient_id,
-                 masked_number, carrier_id, text_id, body, media, detail)",
+                 masked_number, carrier_id, text_id, body_sealed, media_sealed, detail, author_id)",
         now.to_sqlx() as _,
         &ids,
         &kinds,
@@ -147,7 +158,7 @@ pub async fn promise(
         &recipients,
         &numbers,
         &causes as _,
-        &bodies,
+        &bodies as _,
         &give_up as _,
         &urgent,
         &once,
@@ -164,10 +175,16 @@ pub async fn promise(
         &records.media as _,
         &records.details as _,
         &pictures,
+        &authors as _,
+        &records.authors as _,
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+fn author(promise: &Promise) -> Option<Uuid> {
+    promise.body.as_ref().and_then(Sealed::author).map(PersonId::uuid)
 }
 
 fn kind(promise: &Promise) -> &'static str {

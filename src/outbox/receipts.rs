@@ -18,7 +18,7 @@ use crate::{
     clock::SqlTimestamp,
     consent,
     ids::{MaskedNumberId, PersonId, TextId},
-    texts::Brand,
+    vault::Pen,
 };
 
 /// What a receipt changed.
@@ -52,7 +52,7 @@ impl Noted {
 /// Notes a receipt. `token` is the text that the callback's URL named, if it named one.
 pub async fn note(
     conn: &mut PgConnection,
-    brand: &Brand,
+    pen: &Pen,
     receipt: &Receipt,
     token: Option<TextId>,
     now: Timestamp,
@@ -103,7 +103,7 @@ pub async fn note(
     if let (Noted::Failed, Some(person), Some(number)) = (noted, known.recipient, known.number) {
         let left_at = known.left_at.to_jiff();
         if !failed(conn, receipt, (person, number), left_at, now).await? {
-            told::tell(conn, known.text_id, Certainty::Failed, brand, now).await?;
+            told::tell(conn, known.text_id, Certainty::Failed, pen, now).await?;
         }
     }
     Ok(noted)

@@ -52,11 +52,12 @@ pub async fn redirect(
              returning *
          )
          insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,
-             masked_number_id, cause, body, state, attempt, queued_at, due_at, give_up_at,
+             masked_number_id, cause, body_sealed, author_id, state, attempt, queued_at, due_at,
+             give_up_at,
              urgent, once, tried_at, first_tried_at, resends, passed_at, is_mms, held,
              media, traceparent)
          select id, kind, despite_optout, conversation_id, $2,
-             masked_number_id, cause, body, state, attempt, queued_at,
+             masked_number_id, cause, body_sealed, author_id, state, attempt, queued_at,
              case when due_at = 'infinity' then queued_at else due_at end, give_up_at,
              urgent, once, tried_at, first_tried_at, resends, passed_at, is_mms, held,
              media, traceparent

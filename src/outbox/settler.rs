@@ -23,8 +23,8 @@ use crate::{
     app::App,
     carrier::SendError,
     clock::{Clock, SqlTimestamp},
-    config::Settings,
     consent,
+    vault::Pen,
 };
 
 /// How many are noted at once.
@@ -114,7 +114,7 @@ async fn note(app: &App, sent: &[Sent]) -> sqlx::Result<()> {
     }
     for one in sent {
         if let Err(error) = &one.outcome {
-            not_accepted(&mut tx, &app.settings, one, error, instead).await?;
+            not_accepted(&mut tx, &app.pen, one, error, instead).await?;
         }
     }
     tx.commit().await?;
@@ -126,7 +126,7 @@ async fn note(app: &App, sent: &[Sent]) -> sqlx::Result<()> {
 
 async fn not_accepted(
     conn: &mut PgConnection,
-    settings: &Settings,
+    pen: &Pen,
     one: &Sent,
     error: &SendError,
     instead: Option<SqlTimestamp>,
@@ -149,7 +149,7 @@ async fn not_accepted(
         let (pair, why) = ((claim.person, claim.number), format!("refused {status}"));
         failures::note(conn, pair, &why, at).await?;
     }
-    told::tell(conn, claim.id, Certainty::Failed, &settings.brand, at).await
+    told::tell(conn, claim.id, Certainty::Failed, pen, at).await
 }
 
 /// Settles a text to a phone that texted STOP to the number, and notes that.

@@ -3,11 +3,12 @@
 use jiff::Timestamp;
 use sqlx::PgConnection;
 
-use super::{Promise, promise};
+use super::{Promise, promise, seal};
 use crate::{
     audit::{Kind, Record},
-    ids::{ConversationId, MaskedNumberId, PersonId, TextId},
-    texts::{Answer, Brand, Excerpt},
+    ids::{ConversationId, MaskedNumberId, PersonId, RecordId, TextId},
+    texts::{Answer, Excerpt},
+    vault::{Field, Pen},
 };
 
 /// How sure we are.
@@ -27,11 +28,13 @@ pub(super) async fn tell(
     conn: &mut PgConnection,
     text: TextId,
     certainty: Certainty,
-    brand: &Brand,
+    pen: &Pen,
     now: Timestamp,
 ) -> sqlx::Result<()> {
     let author = sqlx::query!(
-        r#"select r.conversation_id as "conversation!: ConversationId", r.body as "body!",
+        r#"select r.conversation_id as "conversation!: ConversationId", r.id as "record: RecordId",
+               r.body_sealed as "body!", r.author_id as "author: PersonId",
+               k.wrapped_key as "author_key?",
                seat.person_id as "person: PersonId",
                seat.masked_number_id as "through: MaskedNumberId", m.number as through_number
            from audit_record r
@@ -44,6 +47,7 @@ pub(super) async fn tell(
                            and other.person_id = r.recipient_id
                    ))
            join masked_number m on m.id = seat.masked_number_id
+           left join person k on k.id = r.author_id
            where r.text_id = $1 and r.kind = 'relayed'
                and not exists (select from suppression s where s.person_id = seat.person_id)
                and not exists (
@@ -71,19 +75,28 @@ pub(super) async fn tell(
     .fetch_optional(&mut *conn)
     .await?;
     let Some(author) = author else { return Ok(()) };
-    let excerpt = Excerpt::of(&author.body);
+    // What it quotes is theirs, so it is kept under their key.
+    let key = pen.vault.author_of(author.author, author.author_key.as_deref());
+    let Ok((key, excerpt)) = key.and_then(|key| {
+        let said = key.read(Field::RecordBody, author.record, &author.body)?;
+        Ok((key, Excerpt::of(&said)))
+    }) else {
+        // Their key is gone: whoever was forgotten is told nothing.
+        return Ok(());
+    };
     let answer = match certainty {
         Certainty::Failed => Answer::NotDelivered { excerpt },
         Certainty::Unknown => Answer::MaybeNotDelivered { excerpt },
     };
+    let (id, words) = (TextId::new(), answer.render(&pen.brand));
     let notice = Promise {
-        id: TextId::new(),
+        id,
         cause: None,
         conversation: Some(author.conversation),
         to: author.person,
         through: author.through,
         answer: Some(answer.name()),
-        body: answer.render(brand),
+        body: seal(&key, id, &words),
         despite_optout: false,
         give_up_at: None,
         urgent: answer.is_urgent(),
@@ -96,11 +109,10 @@ pub(super) async fn tell(
         recipient: Some(notice.to),
         masked_number: author.through_number.parse().ok(),
         text: Some(notice.id),
-        body: Some(notice.body.clone()),
         // Which one: nobody is told twice.
         detail: Some(text.to_string()),
         ..Record::of(Kind::Answered)
     };
     metrics::counter!("maskline_answers_total", "answer" => answer.name()).increment(1);
-    promise(conn, &[notice], &[record], now).await
+    promise(conn, &[notice], &[record.saying(&key, &words)], now).await
 }

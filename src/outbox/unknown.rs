@@ -16,9 +16,10 @@ use super::{
     told::{self, Certainty},
 };
 use crate::{
+    app::App,
     audit::Kind,
     clock::SqlTimestamp,
-    config::{OnUnknown, Settings},
+    config::OnUnknown,
     tasks::{self, Task},
 };
 
@@ -84,10 +85,10 @@ pub(super) async fn abandon_expired(
 /// Does as the operator chose with what has stayed unknown for long. Returns how many.
 pub(super) async fn decide(
     conn: &mut PgConnection,
-    settings: &Settings,
+    app: &App,
     now: Timestamp,
 ) -> sqlx::Result<usize> {
-    let resent = match settings.on_unknown {
+    let resent = match app.settings.on_unknown {
         OnUnknown::Resend => resend_overdue(conn, now).await?,
         OnUnknown::Park => 0,
     };
@@ -126,7 +127,7 @@ pub(super) async fn decide(
             ..Task::of(tasks::Kind::Unknown)
         };
         tasks::raise(conn, &task, now).await?;
-        told::tell(conn, text.id, Certainty::Unknown, &settings.brand, now).await?;
+        told::tell(conn, text.id, Certainty::Unknown, &app.pen, now).await?;
     }
     record_all(conn, parked, Kind::Parked, "nobody_knows").await?;
     lanes::wake(conn, lanes, now.to_sqlx()).await?;

@@ -144,7 +144,7 @@ async fn mend(app: &App, is_long: bool) -> sqlx::Result<()> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let abandoned = unknown::abandon_expired(&mut tx, now).await?;
-    let decided = unknown::decide(&mut tx, &app.settings, now).await?;
+    let decided = unknown::decide(&mut tx, app, now).await?;
     let passed = if settler::accepts(app) { lanes::pass_stuck(&mut tx, now).await? } else { 0 };
     lanes::mend_times(&mut tx, now).await?;
     let forgotten = if is_long { lanes::wake_forgotten(&mut tx, now).await? } else { 0 };
@@ -192,14 +192,16 @@ async fn look(app: &App, conn: &mut PgConnection, room: usize) -> sqlx::Result<R
     let kinds: Vec<Kind> = [Kind::Sms, Kind::Mms].into_iter().filter(free).collect();
     let most = kinds.iter().map(|kind| limits.free(*kind)).sum::<usize>().min(room);
     let mut due = claim::due(conn, &kinds, most, now).await?;
-    let mut moved = dropped::drop_vain(conn, &due.vain, &app.settings.brand, now).await? > 0;
+    let mut moved = dropped::drop_vain(conn, &due.vain, &app.pen, now).await? > 0;
     if !due.behind.is_empty() {
         moved |= lanes::sleep(conn, &due.behind).await? > 0;
     }
     due.limit(room, |kind| limits.free(kind));
     let mut claims = Vec::new();
     if !due.free.is_empty() {
-        claims = claim::take(conn, &due.free, LEASE, now).await?;
+        let (taken, unreadable) = claim::take(conn, &app.pen.vault, &due.free, LEASE, now).await?;
+        claims = taken;
+        dropped::drop_unreadable(conn, unreadable, &app.pen, now).await?;
         let mms = claims.iter().filter(|claim| claim.is_mms).count();
         limits.note(conn, claims.len() - mms, mms).await?;
     }

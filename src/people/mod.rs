@@ -4,7 +4,11 @@ use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
-use crate::{ids::PersonId, phone::PhoneNumber};
+use crate::{
+    ids::PersonId,
+    phone::PhoneNumber,
+    vault::{Author, Vault},
+};
 
 /// Finds or makes the person with this number, and locks them until commit.
 ///
@@ -12,31 +16,41 @@ use crate::{ids::PersonId, phone::PhoneNumber};
 /// written down. `no key update` lets others refer to the person meanwhile.
 pub async fn lock(
     conn: &mut PgConnection,
+    vault: &Vault,
     number: &PhoneNumber,
     now: Timestamp,
-) -> sqlx::Result<PersonId> {
-    if let Some(known) = find(conn, number).await? {
+) -> sqlx::Result<(PersonId, Author)> {
+    if let Some(known) = find(conn, vault, number).await? {
         return Ok(known);
     }
+    let stranger = vault.stranger(number);
     sqlx::query!(
-        "insert into person (id, number, first_seen_at)
-         values ($1, $2, $3)
-         on conflict (number) do nothing",
-        PersonId::new() as _,
-        number.as_str(),
+        "insert into person (id, tag, wrapped_key, number_sealed, first_seen_at)
+         values ($1, $2, $3, $4, $5)
+         on conflict (tag) do nothing",
+        stranger.id as _,
+        stranger.tag,
+        stranger.wrapped_key,
+        stranger.number_sealed,
         now.to_sqlx() as _,
     )
     .execute(&mut *conn)
     .await?;
-    find(conn, number).await?.ok_or(sqlx::Error::RowNotFound)
+    find(conn, vault, number).await?.ok_or(sqlx::Error::RowNotFound)
 }
 
 /// Finds the person with this number, and locks them until commit.
-pub async fn find(conn: &mut PgConnection, number: &PhoneNumber) -> sqlx::Result<Option<PersonId>> {
-    sqlx::query_scalar!(
-        "select id from person where number = $1 for no key update",
-        number.as_str()
+pub async fn find(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    number: &PhoneNumber,
+) -> sqlx::Result<Option<(PersonId, Author)>> {
+    let found = sqlx::query!(
+        r#"select id, wrapped_key as "wrapped_key!" from person where tag = $1 for no key update"#,
+        vault.tag(number),
     )
     .fetch_optional(conn)
-    .await
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some((found.id, vault.author(found.id, &found.wrapped_key)?)))
 }

@@ -26,7 +26,7 @@ pub(super) async fn settle(
     let to = to.saturating_add(BEFORE).unwrap_or(Timestamp::MAX);
     let mut conn = app.db.acquire().await?;
     // In this order: what is under way in the first and accepted by the second is known in that.
-    let texts = outbox::unsettled(&mut conn, from, to).await?;
+    let texts = outbox::unsettled(&mut conn, &app.pen.vault, from, to).await?;
     let known = known(&mut conn, listed).await?;
     drop(conn);
 
@@ -81,7 +81,7 @@ async fn accept(app: &App, text: &Unsettled, carrier_id: &str) -> sqlx::Result<b
 async fn note(app: &App, receipt: &Receipt) -> sqlx::Result<()> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
-    let noted = receipts::note(&mut tx, &app.settings.brand, receipt, None, now).await?;
+    let noted = receipts::note(&mut tx, &app.pen, receipt, None, now).await?;
     tx.commit().await?;
     metrics::counter!("maskline_receipts_total", "noted" => noted.as_str()).increment(1);
     Ok(())

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use super::Role;
-use crate::{app::App, database, http::Problem, outbox::backlog, tasks, telemetry};
+use crate::{app::App, audit::behind, database, http::Problem, outbox::backlog, tasks, telemetry};
 
 /// How long the database may take for a look that nothing depends on.
 const GLANCE: Duration = Duration::from_secs(2);
@@ -51,6 +51,7 @@ async fn metrics(State(app): State<App>) -> String {
     let seen = tokio::time::timeout(GLANCE, look).await;
     metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(seen, Ok(Ok(_))))));
     if let Ok(Ok((backlog, lanes, tasks))) = seen {
+        say_how_far_behind(&app).await;
         metrics::gauge!("maskline_lanes_waiting").set(figure(lanes));
         for state in ["queued", "sending", "unknown"] {
             let found = backlog.iter().find(|(name, ..)| name == state);
@@ -69,6 +70,19 @@ async fn metrics(State(app): State<App>) -> String {
         metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
     }
     telemetry::metrics().render()
+}
+
+/// Looks how far the seal is behind. That it takes too long, say because much waits, is no sign that
+/// the database is away.
+async fn say_how_far_behind(app: &App) {
+    let look = async { behind::behind(&mut *app.db.acquire().await?).await };
+    let Ok(Ok(behind)) = tokio::time::timeout(GLANCE, look).await else { return };
+    metrics::gauge!("maskline_audit_unsealed_records").set(figure(behind.records));
+    metrics::gauge!("maskline_audit_unsealed_seconds").set(behind.seconds);
+    // Without a key nothing ever is, which is known.
+    let is_signed = app.settings.audit.signer.is_some();
+    let unsigned = if is_signed { behind.unsigned_seconds } else { 0.0 };
+    metrics::gauge!("maskline_audit_unsigned_seconds").set(unsigned);
 }
 
 /// A count as a gauge wants it.

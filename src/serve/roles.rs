@@ -15,12 +15,14 @@ pub enum Role {
     Reconciler,
     /// Fetches pictures from the carrier.
     Fetcher,
+    /// Seals the audit trail, and signs and publishes what it is.
+    Sealer,
 }
 
 impl Role {
     /// Every role, in the order of a text's walk.
-    pub const ALL: [Self; 5] =
-        [Self::Webhook, Self::Worker, Self::Sweeper, Self::Reconciler, Self::Fetcher];
+    pub const ALL: [Self; 6] =
+        [Self::Webhook, Self::Worker, Self::Sweeper, Self::Reconciler, Self::Fetcher, Self::Sealer];
 
     /// The name that `--without` takes.
     pub fn as_str(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Role {
             Self::Sweeper => "sweeper",
             Self::Reconciler => "reconciler",
             Self::Fetcher => "fetcher",
+            Self::Sealer => "sealer",
         }
     }
 

@@ -19,7 +19,7 @@ impl Trail {
         trail.run("select audit_make_partitions('2031-11-30 23:59:59+00', 3)").await.unwrap();
         for at in ["now()", "'2031-11-01+00'", "'2031-12-15+00'", "'2032-01-31+00'", "'2090-01-01'"]
         {
-            let insert = "insert into audit_record (id, at, kind, body)";
+            let insert = "insert into audit_record (id, at, kind, detail)";
             trail
                 .run(&format!("{insert} values (gen_random_uuid(), {at}, 'received', 'as it was')"))
                 .await
@@ -61,17 +61,17 @@ async fn nothing_of_the_trail_can_be_changed_or_taken_away() {
     assert!(tables.len() >= 7 && tables.contains(&"audit_record_default".to_owned()), "{tables:?}");
     tables.push("audit_record".to_owned());
     let attacks = [
-        "update {t} set body = 'forged'",
-        "update {t} set body = 'forged' where false",
+        "update {t} set detail = 'forged'",
+        "update {t} set detail = 'forged' where false",
         "delete from {t}",
         "delete from only {t}",
         "with gone as (delete from {t} returning *) select count(*) from gone",
         "truncate {t}",
         "truncate {t} cascade",
         "truncate person, {t} cascade",
-        "insert into {t} select * from {t} on conflict (at, id) do update set body = 'forged'",
+        "insert into {t} select * from {t} on conflict (at, id) do update set detail = 'forged'",
         "merge into {t} t using (select * from {t}) s on t.id = s.id
-         when matched then update set body = 'forged'",
+         when matched then update set detail = 'forged'",
         "merge into {t} t using (select * from {t}) s on t.id = s.id when matched then delete",
     ];
     for role in ["origin", "replica", "local"] {

@@ -198,8 +198,8 @@ async fn waits_for_the_person(test: &TestApp, noting: impl Future<Output = ()>) 
     };
     let ben = test.ben();
     let hold = format!(
-        "begin; select id from person where number = '{}' for no key update",
-        ben.number.as_str()
+        "begin; select id from person where tag = {} for no key update",
+        test.tag(&ben.number)
     );
     run(&mut holder, &hold).await;
     let look = async {
@@ -210,9 +210,9 @@ async fn waits_for_the_person(test: &TestApp, noting: impl Future<Output = ()>) 
         }
         let take = format!(
             "select id from outbox
-             where recipient_id = (select id from person where number = '{}')
+             where recipient_id = (select id from person where tag = {})
              for update nowait; commit",
-            ben.number.as_str()
+            test.tag(&ben.number)
         );
         run(&mut holder, &take).await;
     };

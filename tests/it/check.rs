@@ -61,17 +61,18 @@ fn with_nothing_set_everything_missing_is_named() {
     let (done, said) = check(None, &[]);
     assert!(!done);
     let wrong = wrong(&said);
-    assert_eq!(wrong.len(), 5, "{said}");
+    assert_eq!(wrong.len(), 6, "{said}");
     for name in [
         "DATABASE_URL",
         "MASKLINE_PUBLIC_URL",
         "MASKLINE_WEBHOOK_SECRETS",
+        "MASKLINE_MASTER_KEY",
         "FLOWROUTE_ACCESS_KEY",
         "FLOWROUTE_SECRET_KEY",
     ] {
         assert!(wrong.iter().any(|line| line.starts_with(&format!("{name} is missing"))), "{said}");
     }
-    assert!(said.contains("5 things are wrong"), "{said}");
+    assert!(said.contains("6 things are wrong"), "{said}");
 }
 
 #[test]
@@ -133,6 +134,7 @@ async fn secrets_may_stand_in_files_and_everything_in_toml() {
         format!(
             "MASKLINE_FLOWROUTE_URL = \"{}\"\nMASKLINE_PUBLIC_URL = \"https://mask.example\"\n\
              MASKLINE_WEBHOOK_SECRETS = [\"first-secret-0123\", \"second-secret-0123\"]\n\
+             MASKLINE_MASTER_KEY = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n\
              MASKLINE_WEBHOOK_ALLOW = [\"192.0.2.0/24\"]\nMASKLINE_SMS_PER_SECOND = 7\n\
              MASKLINE_ALLOW_SUPERUSER = true\n",
             test.simulator.url()
@@ -218,7 +220,7 @@ fn a_name_set_twice_or_from_an_unreadable_file_is_named_once() {
     ] {
         assert_eq!(wrong.iter().filter(|line| line.starts_with(start)).count(), 1, "{said}");
     }
-    assert_eq!(wrong.len(), 5, "{said}");
+    assert_eq!(wrong.len(), 6, "{said}");
     assert!(!said.contains("hunter2"), "{said}");
 }
 

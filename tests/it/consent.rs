@@ -8,6 +8,7 @@ use maskline::{
     consent::{self, Channel, Event, EventKind},
     ids::{MaskedNumberId, PersonId},
     people, pool,
+    vault::Vault,
 };
 use proptest::{
     prelude::*,
@@ -16,7 +17,7 @@ use proptest::{
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{Database, NUMBER, OTHER_NUMBER, TestApp, at, number};
+use crate::support::{Database, MASTER_KEY, NUMBER, OTHER_NUMBER, TestApp, at, number};
 
 /// An event about one of three people and one of two numbers.
 type Drawn = (usize, EventKind, usize, Channel);
@@ -39,7 +40,12 @@ fn drawn() -> impl Strategy<Value = Drawn> {
 }
 
 /// Writes a history about new people, and compares what the tables say with the fold.
-async fn compare(conn: &mut PgConnection, history: &[Drawn], numbers: [MaskedNumberId; 2]) {
+async fn compare(
+    vault: &Vault,
+    conn: &mut PgConnection,
+    history: &[Drawn],
+    numbers: [MaskedNumberId; 2],
+) {
     let begin = at("2026-03-01T12:00:00Z");
     let mut people = Vec::new();
     for _ in 0..3 {
@@ -47,7 +53,8 @@ async fn compare(conn: &mut PgConnection, history: &[Drawn], numbers: [MaskedNum
             .fetch_one(&mut *conn)
             .await
             .unwrap();
-        people.push(people::lock(conn, &number(&unused.to_string()), begin).await.unwrap());
+        let unused = number(&unused.to_string());
+        people.push(people::lock(conn, vault, &unused, begin).await.unwrap().0);
     }
     let mut since: [Option<Timestamp>; 3] = [None; 3];
     for (second, (who, kind, which, channel)) in history.iter().enumerate() {
@@ -92,20 +99,21 @@ async fn blocked(conn: &mut PgConnection, person: PersonId) -> BTreeSet<MaskedNu
 fn what_is_in_force_is_the_fold_of_the_ledger() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let database = runtime.block_on(Database::migrated());
-    let (conn, numbers) = runtime.block_on(async {
+    let (conn, vault, numbers) = runtime.block_on(async {
         let mut conn = PgConnection::connect(&database.url).await.unwrap();
+        let vault = Vault::open(&mut conn, &MASTER_KEY.parse().unwrap()).await.unwrap();
         let mut ids = Vec::new();
         for masked in [NUMBER, OTHER_NUMBER].map(number) {
             pool::add(&mut conn, &masked, at("2026-03-01T12:00:00Z")).await.unwrap();
             ids.push(pool::find(&mut conn, &masked).await.unwrap().unwrap().id);
         }
-        (conn, [ids[0], ids[1]])
+        (conn, vault, [ids[0], ids[1]])
     });
     let conn = std::cell::RefCell::new(conn);
     let mut runner = TestRunner::new(Config { cases: 96, ..Config::default() });
     let histories = prop::collection::vec(drawn(), 0..40);
     let compared = runner.run(&histories, |history| {
-        runtime.block_on(compare(&mut conn.borrow_mut(), &history, numbers));
+        runtime.block_on(compare(&vault, &mut conn.borrow_mut(), &history, numbers));
         Ok(())
     });
     compared.unwrap();
@@ -150,14 +158,9 @@ async fn what_people_text_is_in_the_ledger_with_what_proves_it() {
 async fn an_opt_out_is_noted_although_staff_had_noted_one_before() {
     let test = TestApp::start().await;
     let ben = test.ben();
-    test.run(&format!(
-        "insert into person values (gen_random_uuid(), '{}', now())",
-        ben.number.as_str()
-    ))
-    .await;
+    let (person, _) = test.person(&ben.number).await;
     let mut conn = test.db.acquire().await.unwrap();
     let now = test.app.clock.now();
-    let person = people::lock(&mut conn, &ben.number, now).await.unwrap();
     let event = Event {
         person,
         kind: EventKind::Revoked,
@@ -231,7 +234,7 @@ async fn texts_and_refusals_of_one_person_at_once_lock_nobody_out() {
     }));
     tokio::join!(receipts, words, talk, test.deliver());
     let mut conn = test.db.acquire().await.unwrap();
-    let person = people::lock(&mut conn, &ben.number, test.app.clock.now()).await.unwrap();
+    let (person, _) = test.person(&ben.number).await;
     let fold = consent::fold(&consent::history(&mut conn, person).await.unwrap());
     assert_eq!(fold.blocked, blocked(&mut conn, person).await);
     assert_eq!(fold.blocked.len(), 1);

@@ -22,7 +22,7 @@ const ROOMS: [&str; 12] = [
     "carrier",
 ];
 /// What lies under all rooms: the ledger and the materials. It names no room.
-const UNDER: [&str; 14] = [
+const UNDER: [&str; 15] = [
     "audit",
     "app",
     "clock",
@@ -37,18 +37,23 @@ const UNDER: [&str; 14] = [
     "tasks",
     "telemetry",
     "texts",
+    "vault",
 ];
 /// What starts the rooms and looks in. Only `main.rs` and itself name it.
 const OFFICE: [&str; 3] = ["cli", "demo", "serve"];
 /// Where a transaction may begin.
-const DOORS: [&str; 11] = [
+const DOORS: [&str; 15] = [
+    "audit/checkpoint.rs",
+    "audit/seal.rs",
     "reconciler/sends.rs",
     "inbound/receive.rs",
     "sweeper.rs",
     "media/worker.rs",
     "outbox/settler.rs",
     "outbox/worker.rs",
+    "cli/audit.rs",
     "cli/conversations.rs",
+    "cli/keys.rs",
     "cli/numbers.rs",
     "cli/optout.rs",
     "cli/outbox.rs",

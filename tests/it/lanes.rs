@@ -151,7 +151,8 @@ impl Respond for Busy {
     fn respond(&self, request: &Request) -> ResponseTemplate {
         let body = String::from_utf8_lossy(&request.body).into_owned();
         if self.everything || body.contains("stuck") {
-            return ResponseTemplate::new(503);
+            let why = json!({"errors": [{"status": 503, "detail": "busy"}]});
+            return ResponseTemplate::new(503).set_body_json(why);
         }
         let id = format!("mdr2-{}", self.count.fetch_add(1, Ordering::Relaxed));
         ResponseTemplate::new(202).set_body_json(json!({"data": {"id": id}}))
@@ -291,12 +292,12 @@ async fn a_worker_with_much_to_do_reads_no_more_than_it_must() {
     let test = TestApp::start().await;
     test.conversation().await;
     test.run(
-        "insert into person (id, number, first_seen_at)
-         select gen_random_uuid(), '+1206' || 6000000 + n, now() from generate_series(1, 50000) n;
-         insert into outbox (id, kind, recipient_id, masked_number_id, body, queued_at, due_at)
+        "insert into person (id, tag, wrapped_key, number_sealed, first_seen_at)
+         select gen_random_uuid(), decode(md5(n::text), 'hex'), '\\x00', '\\x00', now() from generate_series(1, 50000) n;
+         insert into outbox (id, kind, recipient_id, masked_number_id, body_sealed, queued_at, due_at)
          select gen_random_uuid(), 'answer', p.id, m.id, 'x', now(), now()
          from person p cross join (select id from masked_number limit 1) m;
-         insert into outbox (id, kind, recipient_id, masked_number_id, body, queued_at, due_at)
+         insert into outbox (id, kind, recipient_id, masked_number_id, body_sealed, queued_at, due_at)
          select gen_random_uuid(), 'answer', p.id, m.id, 'x', now(), 'infinity'
          from (select id from person limit 1) p cross join (select id from masked_number limit 1) m
          cross join generate_series(1, 50000);

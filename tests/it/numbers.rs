@@ -117,8 +117,8 @@ impl Operator {
                  values (gen_random_uuid(), '{code}', now(), 'active', now()) returning id
              ),
              p as (
-                 insert into person
-                 select gen_random_uuid(), '+1206555' || lpad((2 * {n} + seat)::text, 4, '0'), now()
+                 insert into person (id, tag, wrapped_key, number_sealed, first_seen_at)
+                 select gen_random_uuid(), decode(md5((2 * {n} + seat)::text), 'hex'), '\\x00', '\\x00', now()
                  from (values (1), (2)) as seats (seat)
                  returning id
              )

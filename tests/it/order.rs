@@ -14,7 +14,8 @@ use crate::support::{Phone, TestApp};
 pub(crate) async fn replica(test: &TestApp) -> App {
     let db = sqlx::PgPool::connect(test.database_url()).await.unwrap();
     let settings = (*test.app.settings).clone();
-    App::new(db, settings, test.app.clock.clone(), Randomness::seeded(2))
+    let vault = test.app.pen.vault.clone();
+    App::new(db, settings, vault, test.app.clock.clone(), Randomness::seeded(2))
 }
 
 /// Ben's new texts since there were so many.

@@ -18,9 +18,9 @@ const FILL: &str = "
     select n, gen_random_uuid() as id, gen_random_uuid() as one, gen_random_uuid() as two,
         (select id from masked_number order by number offset n % 3000 limit 1) as number
     from generate_series(1, 3000) n;
-    insert into person (id, number, first_seen_at)
-    select one, '+1312' || lpad(n::text, 7, '0'), now() from pair
-    union all select two, '+1415' || lpad((5000000 + n)::text, 7, '0'), now() from pair;
+    insert into person (id, tag, wrapped_key, number_sealed, first_seen_at)
+    select one, decode(md5('one ' || n), 'hex'), '\\x00'::bytea, '\\x00'::bytea, now() from pair
+    union all select two, decode(md5('two ' || n), 'hex'), '\\x00'::bytea, '\\x00'::bytea, now() from pair;
     insert into conversation (id, code, code_expires_at, state, opened_at, last_talk_at)
     select id, (select string_agg(substr('234679ACDEFGHJKM', 1 + (n >> (4 * place) & 15)::integer, 1), '')
                 from generate_series(0, 5) place) || '79', now(), 'active', now(), now()

@@ -46,7 +46,8 @@ impl Pool {
 
     async fn person(&mut self, n: u32) -> PersonId {
         let sql = format!(
-            "insert into person values (gen_random_uuid(), '+1206555{n:04}', now()) returning id"
+            "insert into person (id, tag, wrapped_key, number_sealed, first_seen_at)
+             values (gen_random_uuid(), decode(md5('{n}'), 'hex'), '\\x00', '\\x00', now()) returning id"
         );
         sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&mut self.conn).await.unwrap()
     }

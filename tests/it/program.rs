@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::TestApp;
+use crate::support::{MASTER_KEY, TestApp};
 
 /// What a command came to.
 #[derive(Debug)]
@@ -43,11 +43,22 @@ pub fn maskline(test: &TestApp, arguments: &[&str]) -> Said {
     maskline_reading(test, arguments, "")
 }
 
+/// The same, with these settings.
+pub fn maskline_with(test: &TestApp, arguments: &[&str], settings: &[(&str, &str)]) -> Said {
+    run(test, arguments, settings, "")
+}
+
 /// The same, with this on standard input.
 pub fn maskline_reading(test: &TestApp, arguments: &[&str], input: &str) -> Said {
+    run(test, arguments, &[], input)
+}
+
+fn run(test: &TestApp, arguments: &[&str], settings: &[(&str, &str)], input: &str) -> Said {
     let mut child = Command::new(env!("CARGO_BIN_EXE_maskline"))
         .env_clear()
         .env("DATABASE_URL", test.database_url())
+        .env("MASKLINE_MASTER_KEY", MASTER_KEY)
+        .envs(settings.iter().copied())
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -12,7 +12,7 @@ use tokio::process::Command;
 use self::server::{KEY, Mood, S3, SECRET_KEY};
 use crate::{
     pictures::{header, last, png},
-    support::{TestApp, Wishes},
+    support::{MASTER_KEY, TestApp, Wishes},
 };
 
 async fn app_with(s3: &S3) -> TestApp {
@@ -43,7 +43,9 @@ async fn a_picture_is_kept_in_a_bucket_served_from_it_and_removed() {
     let answer = test.http.get(&arrived.media_urls[0]).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), header(&answer, "content-type")), (200, "image/png"));
     let [(name, kept)] = &s3.objects()[..] else { panic!("{:?}", s3.objects()) };
-    assert_eq!(*kept, answer.bytes().await.unwrap());
+    let served = answer.bytes().await.unwrap();
+    assert_eq!(kept.len(), served.len() + 41, "it lies there sealed");
+    assert!(served.starts_with(b"\x89PNG") && !kept.windows(4).any(|part| part == b"IHDR"));
     let name = name.strip_prefix("of/maskline/").unwrap();
     assert_eq!((name.len(), arrived.media_urls[0].contains(name)), (64, false));
 
@@ -95,6 +97,7 @@ async fn check_tries_the_bucket_of_the_environment() {
             ("DATABASE_URL", "postgres://maskline@127.0.0.1:1/maskline"),
             ("MASKLINE_PUBLIC_URL", "https://mask.example"),
             ("MASKLINE_WEBHOOK_SECRETS", "a-secret-of-the-tests"),
+            ("MASKLINE_MASTER_KEY", MASTER_KEY),
             ("FLOWROUTE_ACCESS_KEY", "key"),
             ("FLOWROUTE_SECRET_KEY", "key"),
             ("MASKLINE_FLOWROUTE_URL", nowhere),

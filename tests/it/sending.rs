@@ -312,7 +312,8 @@ async fn a_late_refusal_settles_what_was_unknown() {
 #[tokio::test]
 async fn a_late_try_again_is_tried_again() {
     // Its lane has waited for it.
-    let (test, outcomes) = late(ResponseTemplate::new(503), 2).await;
+    let why = json!({"errors": [{"status": 503, "detail": "busy"}]});
+    let (test, outcomes) = late(ResponseTemplate::new(503).set_body_json(why), 2).await;
     assert_eq!(outbox(&test).await, ["queued 2"]);
     assert_eq!(outcomes, ["unknown lease_expired"]);
 }
@@ -540,7 +541,9 @@ async fn an_acceptance_that_cannot_be_read_is_unknown() {
         ResponseTemplate::new(202).set_body_string("<html>"),
         ResponseTemplate::new(202).set_body_json(json!({"data": {"id": ""}})),
         // From something in between, which cannot know whether the carrier accepted.
+        ResponseTemplate::new(500),
         ResponseTemplate::new(502),
+        ResponseTemplate::new(503).set_body_string("Service Unavailable"),
         ResponseTemplate::new(504).set_body_string("gateway timeout"),
     ] {
         let carrier = MockServer::start().await;

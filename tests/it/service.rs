@@ -11,6 +11,7 @@ use std::{
 use maskline::{
     carrier::simulator::{self, Faults, NewText, Simulator, Way},
     clock::Clock,
+    vault::Vault,
 };
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
@@ -22,7 +23,7 @@ use tokio::{
 
 use crate::{
     sending::soon,
-    support::{Database, NUMBER, OTHER_NUMBER, SECRET, code_in, number},
+    support::{Database, MASTER_KEY, NUMBER, OTHER_NUMBER, SECRET, code_in, number, opened},
 };
 
 pub(crate) const ANN: &str = "+12065550142";
@@ -40,7 +41,7 @@ fn program<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>, env: &[(&str, &st
 
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
-    out: String,
+    pub(crate) out: String,
     pub(crate) err: String,
 }
 
@@ -81,7 +82,7 @@ impl Site {
     }
 
     /// Every setting, right.
-    fn settings<'a>(&'a self, carrier: &'a str) -> Vec<(&'a str, &'a str)> {
+    pub(crate) fn settings<'a>(&'a self, carrier: &'a str) -> Vec<(&'a str, &'a str)> {
         vec![
             ("DATABASE_URL", self.database.url.as_str()),
             ("MASKLINE_LISTEN", "127.0.0.1:0"),
@@ -90,6 +91,7 @@ impl Site {
             ("MASKLINE_PUBLIC_URL", "http://127.0.0.1:9"),
             ("MASKLINE_WEBHOOK_SECRETS", SECRET),
             ("FLOWROUTE_ACCESS_KEY", ACCESS_KEY),
+            ("MASKLINE_MASTER_KEY", MASTER_KEY),
             ("FLOWROUTE_SECRET_KEY", SECRET_KEY),
             ("MASKLINE_FLOWROUTE_URL", carrier),
             ("RUST_LOG", "trace"),
@@ -179,7 +181,13 @@ impl Site {
 
     pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
         let mut conn = PgConnection::connect(&self.database.url).await.unwrap();
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&mut conn).await.unwrap()
+        let mut tx = conn.begin().await.unwrap();
+        let vault = Vault::open(&mut tx, &MASTER_KEY.parse().unwrap()).await.unwrap();
+        opened::open(&mut tx, &vault, sql, "true").await;
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()));
+        let values = query.fetch_all(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        values
     }
 
     #[cfg(feature = "otel")]
@@ -375,6 +383,7 @@ async fn check_says_all_that_is_wrong_at_once() {
             ("MASKLINE_SMS_PER_SECOND", ""),
             ("MASKLINE_FLOWROUTE_URL", "http://api.flowroute.com"),
             ("MASKLINE_WEBHOOK_SECRET", "hunter2"),
+            ("MASKLINE_MASTER_KEY", MASTER_KEY),
             ("FLOWROUTE_SECRET_KEY", "hunter2"),
         ],
     )
@@ -403,7 +412,7 @@ async fn check_tries_the_keys_and_is_content_when_all_is_right() {
     let mut settings = site.settings(&carrier);
     let said = run("check", &settings).await;
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 4, "{}", said.out);
+    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 5, "{}", said.out);
 
     let place = settings.iter().position(|(name, _)| *name == "FLOWROUTE_SECRET_KEY").unwrap();
     settings[place].1 = "the-wrong-one";

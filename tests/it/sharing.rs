@@ -38,8 +38,7 @@ fn text(id: &str, from: &Phone<'_>, body: &str) -> InboundText {
 /// Holds the lock on a person, so that whoever is served waits and the rest gather behind.
 async fn hold(test: &TestApp, who: &Phone<'_>) -> Transaction<'static, Postgres> {
     let mut held = test.db.begin().await.unwrap();
-    let sql =
-        format!("select from person where number = '{}' for no key update", who.number.as_str());
+    let sql = format!("select from person where tag = {} for no key update", test.tag(&who.number));
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *held).await.unwrap();
     held
 }
@@ -100,7 +99,7 @@ async fn one_that_cannot_be_written_fails_alone() {
         "create function refuse() returns trigger language plpgsql as
              $$ begin raise exception 'not this one'; end $$;
          create trigger refuse before insert on outbox for each row
-             when (new.body = 'bad') execute function refuse()",
+             when (new.cause = 'shared 2') execute function refuse()",
     )
     .await;
     let texts = [("shared 1", 1, "good"), ("shared 2", 2, "bad"), ("shared 3", 3, "good too")];

@@ -40,7 +40,8 @@ async fn a_replica_whose_clock_is_behind_keeps_the_accounts_limit() {
     test.run("update outbox set due_at = due_at - interval '1 second'").await;
     let behind = Clock::Manual(ManualClock::at(at("2026-03-01T11:59:59.995Z")));
     let settings = (*test.app.settings).clone();
-    let other = App::new(test.app.db.clone(), settings, behind, Randomness::seeded(2));
+    let vault = test.app.pen.vault.clone();
+    let other = App::new(test.app.db.clone(), settings, vault, behind, Randomness::seeded(2));
     let sent = [
         worker::step(&test.app, &test.carrier).await.unwrap(),
         worker::step(&other, &test.carrier).await.unwrap(),

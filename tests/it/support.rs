@@ -2,6 +2,7 @@
 //! carrier, and a clock that only the test moves. Nothing sleeps.
 
 mod line;
+pub mod opened;
 
 use std::{
     net::SocketAddr,
@@ -25,16 +26,20 @@ use maskline::{
     config::Settings,
     database,
     demo::postgres::{Options, PrivatePostgres},
-    http, inbound,
+    http,
+    ids::{PersonId, TextId},
+    inbound,
     media::{self, Sources},
     outbox::worker,
+    people,
     phone::PhoneNumber,
     pool,
     storage::Storage,
     sweeper,
+    vault::{Author, Field, Vault},
 };
 use serde_json::{Value, json};
-use sqlx::{Connection, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgPool, PgTransaction, Row, postgres::PgPoolOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +48,8 @@ pub use self::line::Cable;
 pub const NUMBER: &str = "+14155550100";
 pub const OTHER_NUMBER: &str = "+14155550101";
 pub const SECRET: &str = "a-secret-of-the-tests";
+/// The master key of the tests: the bytes 0 to 31.
+pub const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// The server that all tests of this run share.
 struct Server {
@@ -233,13 +240,15 @@ impl TestApp {
         }
 
         let db = PgPoolOptions::new().max_connections(4).connect(&database.url).await.unwrap();
+        let mut conn = db.acquire().await.unwrap();
+        let vault = Vault::open(&mut conn, &settings.master_keys).await.unwrap();
         let app = App::new(
             database::connect(&settings.database_url).await.unwrap(),
             settings,
+            vault,
             Clock::Manual(clock.clone()),
             Randomness::seeded(wishes.seed),
         );
-        let mut conn = db.acquire().await.unwrap();
         for number in &numbers {
             pool::add(&mut conn, number, app.clock.now()).await.unwrap();
         }
@@ -374,12 +383,56 @@ impl TestApp {
     where
         T: Send + Unpin + sqlx::Type<sqlx::Postgres> + for<'r> sqlx::Decode<'r, sqlx::Postgres>,
     {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_one(&self.db).await.unwrap()
+        let mut tx = self.looking(sql).await;
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()));
+        let value = query.fetch_one(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        value
     }
 
     /// The first column, as text, of each row that a query finds.
     pub async fn column(&self, sql: &str) -> Vec<String> {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned())).fetch_all(&self.db).await.unwrap()
+        let mut tx = self.looking(sql).await;
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()));
+        let values = query.fetch_all(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        values
+    }
+
+    /// A transaction in which this query finds numbers and words as people read them.
+    async fn looking(&self, sql: &str) -> PgTransaction<'static> {
+        let mut tx = self.db.begin().await.unwrap();
+        opened::open(&mut tx, &self.app.pen.vault, sql, "true").await;
+        tx
+    }
+
+    /// The person with this number, made where nobody knows them yet.
+    pub async fn person(&self, number: &PhoneNumber) -> (PersonId, Author) {
+        let mut tx = self.db.begin().await.unwrap();
+        let now = self.app.clock.now();
+        let found = people::lock(&mut tx, &self.app.pen.vault, number, now).await.unwrap();
+        tx.commit().await.unwrap();
+        found
+    }
+
+    /// By what the person with this number is found, as SQL writes it.
+    pub fn tag(&self, number: &PhoneNumber) -> String {
+        let tag = self.app.pen.vault.tag(number);
+        format!("'\\x{:032x}'::bytea", u128::from_be_bytes(tag.try_into().unwrap()))
+    }
+
+    /// Puts these words into every text of the outbox, in place of what its author wrote.
+    pub async fn reword(&self, words: &str) {
+        let sql = "select o.id, o.author_id, p.wrapped_key
+                   from outbox o left join person p on p.id = o.author_id";
+        for row in sqlx::query(sql).fetch_all(&self.db).await.unwrap() {
+            let (id, author): (TextId, Option<PersonId>) = (row.get(0), row.get(1));
+            let key: Option<Vec<u8>> = row.get(2);
+            let author = self.app.pen.vault.author_of(author, key.as_deref()).unwrap();
+            let sealed = author.seal(Field::OutboxBody, id, words.as_bytes()).to_bytes();
+            let update = sqlx::query("update outbox set body_sealed = $2 where id = $1");
+            update.bind(id).bind(sealed).execute(&self.db).await.unwrap();
+        }
     }
 
     /// Runs a statement that must succeed.
@@ -396,7 +449,8 @@ impl TestApp {
         let mut rows = Vec::new();
         for table in tables.await {
             let sql = format!("select '{table} ' || t::text from {table} t order by 1");
-            rows.extend(self.column(&sql).await);
+            let found = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(&self.db).await;
+            rows.extend(found.unwrap());
         }
         rows
     }
@@ -528,6 +582,7 @@ fn settings(database: &str, public: SocketAddr, carrier: &str, more: &[(&str, &s
         ("DATABASE_URL", database),
         ("MASKLINE_PUBLIC_URL", &public),
         ("MASKLINE_WEBHOOK_SECRETS", SECRET),
+        ("MASKLINE_MASTER_KEY", MASTER_KEY),
         ("FLOWROUTE_ACCESS_KEY", "simulated"),
         ("FLOWROUTE_SECRET_KEY", "simulated"),
         ("MASKLINE_FLOWROUTE_URL", carrier),

@@ -232,14 +232,18 @@ async fn a_conversation_can_have_terms_of_its_own() {
 /// So many active conversations, by hand, silent for so long.
 async fn many(test: &TestApp, number: i64, silent: SignedDuration) {
     let since = test.app.clock.now() - silent;
+    let mut people = Vec::new();
+    for n in 0..2 * number {
+        let phone = format!("+1206556{:04}", 1000 + n).parse().unwrap();
+        people.push(format!("'{}'", test.person(&phone).await.0));
+    }
+    let people = people.join(", ");
     let sql = format!(
-        "with pairs as (
-             select n, gen_random_uuid() as id, gen_random_uuid() as a, gen_random_uuid() as b
-             from generate_series(1, {number}) n
-         ), people as (
-             insert into person (id, number, first_seen_at)
-             select a, '+1206556' || (1000 + n), timestamptz '{since}' from pairs
-             union all select b, '+1206557' || (1000 + n), timestamptz '{since}' from pairs
+        "with people as (
+             select array[{people}]::uuid[] as ids
+         ), pairs as (
+             select n, gen_random_uuid() as id, ids[2 * n - 1] as a, ids[2 * n] as b
+             from people, generate_series(1, {number}) n
          ), conversations as (
              insert into conversation (id, code, code_expires_at, state, opened_at, last_talk_at,
                  ends_at, next_look_at)
@@ -345,8 +349,8 @@ async fn rows_of_the_release_before_this_one_live_on() {
             "insert into participant (conversation_id, seat, person_id, masked_number_id, joined_at)
              select c.id, {seat}, p.id, m.id, '{now}'
              from conversation c, person p, masked_number m
-             where p.number = '{}' and m.number = '+14155550100' and c.state <> 'ended'",
-            phone.number.as_str()
+             where p.tag = {} and m.number = '+14155550100' and c.state <> 'ended'",
+            test.tag(&phone.number)
         )
     };
     // As the release before wrote them: no word of silence, terms or looks.

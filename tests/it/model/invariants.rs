@@ -2,8 +2,10 @@
 //! at the end of each sequence.
 
 use jiff_sqlx::ToSqlx;
+use sqlx::Connection;
 
 use super::system::{Seen, System};
+use crate::support::opened;
 
 /// Each line names what is broken, and where.
 const BROKEN: &str = r"
@@ -77,9 +79,14 @@ select 'a conversation ended by silence without a notice an hour before' from tr
 
 /// Says what of a history is broken, if anything is. `texts` is how many came in.
 pub async fn broken(system: &mut System, texts: i64) -> Option<String> {
-    let began = system.began.to_sqlx();
+    let began = system.began;
+    let mut tx = system.conn.begin().await.unwrap();
+    let vault = &system.test.app.pen.vault;
+    opened::open(&mut tx, vault, BROKEN, &format!("at >= '{began}'")).await;
+    let began = began.to_sqlx();
     let broken: Vec<String> =
-        sqlx::query_scalar(BROKEN).bind(began).fetch_all(&mut system.conn).await.unwrap();
+        sqlx::query_scalar(BROKEN).bind(began).fetch_all(&mut *tx).await.unwrap();
+    tx.rollback().await.unwrap();
     if !broken.is_empty() {
         return Some(format!("{broken:#?}"));
     }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use maskline::{
@@ -12,13 +13,16 @@ use maskline::{
     },
     consent::{self, Channel},
     dispatch,
+    ids::PersonId,
     inbound::{self, Intake},
     media,
     outbox::worker,
     phone::PhoneNumber,
     sweeper,
+    vault::{Field, Vault},
 };
 use serde::Deserialize;
+use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
@@ -71,7 +75,9 @@ pub struct SeenRecord {
 
 const SEEN: &str = "
     select json_build_object(
-        'people', (select coalesce(json_agg(json_build_array(number, id)), '[]') from person),
+        'people', (select coalesce(json_agg(json_build_array(
+                encode(number_sealed, 'base64'), id, encode(wrapped_key, 'base64'))), '[]')
+            from person),
         'open', (select coalesce(json_agg(json_build_object('code', code, 'state', state, 'seats', (
                 select json_agg(json_build_array(p.person_id, m.number) order by p.seat)
                 from participant p join masked_number m on m.id = p.masked_number_id
@@ -81,12 +87,14 @@ const SEEN: &str = "
         'apart', (select coalesce(json_agg(json_build_array(person_id, other_id)), '[]') from block),
         'cut', (select coalesce(json_agg(json_build_array(b.person_id, m.number)), '[]')
             from carrier_block b join masked_number m on m.id = b.masked_number_id),
-        'queued', (select coalesce(json_agg(json_build_array(o.recipient_id, m.number, o.body)
+        'queued', (select coalesce(json_agg(json_build_array(o.recipient_id, m.number,
+                encode(o.body_sealed, 'base64'), o.id, o.author_id)
                 order by o.seq), '[]')
             from outbox o join masked_number m on m.id = o.masked_number_id),
         'trail', (select coalesce(json_agg(json_build_object('kind', kind, 'rule', rule,
                 'detail', detail, 'cause', carrier_id, 'recipient', recipient_id,
-                'number', masked_number, 'body', body) order by id), '[]')
+                'number', masked_number, 'body', encode(body_sealed, 'base64'), 'id', id,
+                'author', author_id) order by id), '[]')
             from audit_record where at = $1)
     )::text";
 
@@ -239,14 +247,15 @@ impl System {
     pub async fn staff(&mut self, who: Person, out: bool) -> bool {
         let app = &self.test.app;
         let mut tx = self.conn.begin().await.unwrap();
-        let found = maskline::people::find(&mut tx, &self.phones[who]).await.unwrap();
-        let Some(person) = found else { return false };
+        let found =
+            maskline::people::find(&mut tx, &app.pen.vault, &self.phones[who]).await.unwrap();
+        let Some((person, author)) = found else { return false };
         let (now, why) = (app.clock.now(), "by letter".to_owned());
         if out {
             let by = (Channel::Staff, Some(why));
-            dispatch::opt_out(&mut tx, &app.settings.brand, person, by, now).await.unwrap();
+            dispatch::opt_out(&mut tx, &app.pen, (person, &author), by, now).await.unwrap();
         } else {
-            dispatch::opt_in(&mut tx, person, why, now).await.unwrap();
+            dispatch::opt_in(&mut tx, (person, &author), why, now).await.unwrap();
         }
         tx.commit().await.unwrap();
         true
@@ -256,7 +265,9 @@ impl System {
         let now = self.test.app.clock.now();
         let json: String =
             sqlx::query_scalar(SEEN).bind(now.to_sqlx()).fetch_one(&mut self.conn).await.unwrap();
-        serde_json::from_str(&json).unwrap()
+        let mut seen = serde_json::from_str(&json).unwrap();
+        unseal(&self.test.app.pen.vault, &mut seen);
+        serde_json::from_value(seen).unwrap()
     }
 
     /// Whom and what the ledger of consent has in force, read from its beginning.
@@ -271,5 +282,39 @@ impl System {
             cut.extend(in_force.blocked.iter().map(|number| (*person, number.uuid())));
         }
         (suppressed, cut)
+    }
+}
+
+/// Puts numbers and words in place of what is sealed. The tables of `support::opened` would do the
+/// same, and be too slow after each step.
+fn unseal(vault: &Vault, seen: &mut Value) {
+    let bytes = |value: &Value| {
+        let text = value.as_str().unwrap().replace('\n', "");
+        BASE64_STANDARD.decode(text).unwrap()
+    };
+    let id = |value: &Value| value.as_str().map(|id| id.parse::<Uuid>().unwrap());
+    let mut keys = HashMap::new();
+    for person in seen["people"].as_array_mut().unwrap() {
+        let (who, key) = (PersonId::from(id(&person[1]).unwrap()), bytes(&person[2]));
+        let number = vault.number(who, &key, &bytes(&person[0])).unwrap();
+        *person = json!([number.as_str(), person[1]]);
+        keys.insert(who, key);
+    }
+    let words = |field, sealed: &Value, row: &Value, author: &Value| {
+        if sealed.is_null() {
+            return Value::Null;
+        }
+        let person = id(author).map(PersonId::from);
+        let key = person.and_then(|person| keys.get(&person)).map(Vec::as_slice);
+        let author = vault.author_of(person, key).unwrap();
+        author.read(field, id(row).unwrap(), &bytes(sealed)).unwrap().into()
+    };
+    for text in seen["queued"].as_array_mut().unwrap() {
+        let body = words(Field::OutboxBody, &text[2], &text[3], &text[4]);
+        *text = json!([text[0], text[1], body.as_str().unwrap_or_default()]);
+    }
+    for record in seen["trail"].as_array_mut().unwrap() {
+        let body = words(Field::RecordBody, &record["body"], &record["id"], &record["author"]);
+        record["body"] = body;
     }
 }

@@ -18,10 +18,10 @@ fn by_the_handbook() -> String {
 async fn restore(test: &TestApp) {
     test.run(
         "delete from carrier_message where text_id in (select id from backup);
-         insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id, cause, body,
-             state, attempt, queued_at, due_at, leased_until, tried_at)
-         select id, kind, conversation_id, recipient_id, masked_number_id, cause, body,
-             state, attempt, queued_at, due_at, leased_until, tried_at
+         insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id, cause,
+             body_sealed, author_id, state, attempt, queued_at, due_at, leased_until, tried_at)
+         select id, kind, conversation_id, recipient_id, masked_number_id, cause,
+             body_sealed, author_id, state, attempt, queued_at, due_at, leased_until, tried_at
          from backup order by seq",
     )
     .await;
@@ -37,7 +37,8 @@ async fn what_has_left_since_the_backup_is_found_and_not_sent_again() {
     }
     ben.texts("three").await;
     let lease = "update outbox set state = 'sending', attempt = 1, tried_at = queued_at,
-        leased_until = queued_at + interval '1 minute' where body = 'three'";
+        leased_until = queued_at + interval '1 minute'
+        where seq = (select max(seq) from outbox)";
     test.run("create table backup as select * from outbox").await;
     test.deliver().await;
     restore(&test).await;

@@ -55,10 +55,10 @@ async fn a_text_that_the_list_does_not_show_stays_unknown() {
     let mut test = started().await;
     let (ann, _) = test.conversation().await;
     unknown(&test, &ann, "one thing").await;
-    test.run("update outbox set body = 'another'").await;
+    test.reword("another").await;
     minutes(&test, 3).await;
     assert_eq!(states(&test).await, ["unknown"]);
-    test.run("update outbox set body = E'one thing \\n'").await;
+    test.reword("one thing \n").await;
     minutes(&test, 1).await;
     assert_eq!(states(&test).await, [""; 0]);
     test.leave_promises();
@@ -71,12 +71,13 @@ async fn two_of_the_same_words_need_two_messages() {
     unknown(&test, &ann, "ok").await;
     // The same again, which the carrier never got.
     test.run(
-        "insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id, body, state,
-             attempt, queued_at, due_at)
-         select gen_random_uuid(), kind, conversation_id, recipient_id, masked_number_id, body, state,
-             attempt, queued_at, due_at from outbox",
+        "insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id, body_sealed,
+             author_id, state, attempt, queued_at, due_at)
+         select gen_random_uuid(), kind, conversation_id, recipient_id, masked_number_id, body_sealed,
+             author_id, state, attempt, queued_at, due_at from outbox",
     )
     .await;
+    test.reword("ok").await;
     let first: String = test.value("select id::text from outbox order by seq limit 1").await;
     minutes(&test, 2).await;
     assert_eq!(states(&test).await, ["unknown"]);
@@ -106,12 +107,13 @@ async fn a_message_of_a_text_that_is_under_way_settles_no_other() {
     let (ann, _) = test.conversation().await;
     unknown(&test, &ann, "ok").await;
     test.run(
-        "insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id, body, state,
-             attempt, queued_at, due_at, leased_until)
-         select gen_random_uuid(), kind, conversation_id, recipient_id, masked_number_id, body,
-             'sending', 1, queued_at, due_at, due_at + interval '5 minutes' from outbox",
+        "insert into outbox (id, kind, conversation_id, recipient_id, masked_number_id, body_sealed,
+             author_id, state, attempt, queued_at, due_at, leased_until)
+         select gen_random_uuid(), kind, conversation_id, recipient_id, masked_number_id, body_sealed,
+             author_id, 'sending', 1, queued_at, due_at, due_at + interval '5 minutes' from outbox",
     )
     .await;
+    test.reword("ok").await;
     minutes(&test, 1).await;
     assert_eq!(states(&test).await, ["unknown", "sending"]);
     test.run("delete from outbox where state = 'sending'").await;

@@ -5,7 +5,10 @@ use std::{
     fmt,
 };
 
+use maskline::vault::Vault;
+
 use super::world::{World, phone, words};
+use crate::support::{MASTER_KEY, opened};
 
 /// What became of all that was said.
 #[derive(Debug, Default)]
@@ -52,8 +55,12 @@ pub async fn judge(world: &World) -> Verdict {
     let flagged = "select distinct r.body
         from audit_record r join audit_record u on u.text_id = r.text_id
         where r.kind = 'relayed' and u.kind = 'unknown'";
+    let mut tx = world.db.begin().await.unwrap();
+    let vault = Vault::open(&mut tx, &MASTER_KEY.parse().unwrap()).await.unwrap();
+    opened::open(&mut tx, &vault, flagged, "kind in ('relayed', 'unknown')").await;
     let flagged: HashSet<String> =
-        sqlx::query_scalar(flagged).fetch_all(&world.db).await.unwrap().into_iter().collect();
+        sqlx::query_scalar(flagged).fetch_all(&mut *tx).await.unwrap().into_iter().collect();
+    tx.rollback().await.unwrap();
     let known = "select carrier_id from carrier_message where direction = 'outbound'";
     let known: HashSet<String> =
         sqlx::query_scalar(known).fetch_all(&world.db).await.unwrap().into_iter().collect();

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     sending::soon,
-    support::{NUMBER, SECRET, code_in, number},
+    support::{MASTER_KEY, NUMBER, SECRET, code_in, number},
 };
 
 /// How long something may go on before it is taken for stuck.
@@ -85,6 +85,7 @@ impl World {
             ("MASKLINE_ADMIN_LISTEN", "127.0.0.1:0"),
             ("MASKLINE_PUBLIC_URL", &format!("http://{}", front.address)),
             ("MASKLINE_WEBHOOK_SECRETS", SECRET),
+            ("MASKLINE_MASTER_KEY", MASTER_KEY),
             ("FLOWROUTE_ACCESS_KEY", "simulated"),
             ("FLOWROUTE_SECRET_KEY", "simulated"),
             ("MASKLINE_FLOWROUTE_URL", &simulator.url()),

@@ -1,0 +1,98 @@
+//! Checkpoints: every few seconds the sealer signs what the whole trail is.
+
+use std::time::Duration;
+
+use sqlx::PgConnection;
+
+use super::{
+    note::{Checkpoint, Signer},
+    tree::Frontier,
+};
+use crate::app::App;
+
+/// How often one is made, where something new was sealed.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
+
+/// Why no checkpoint was made.
+#[derive(Debug, thiserror::Error)]
+pub enum SignError {
+    /// The database could not be used.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A checkpoint that was signed before says more, or something else.
+    #[error(
+        "the trail has {0} records and is not what its last checkpoint says: run `maskline audit verify`"
+    )]
+    Contradiction(u64),
+}
+
+/// Makes one if there is something to say and a key to sign with.
+pub(super) async fn tick(app: &App) {
+    let Some(signer) = &app.settings.audit.signer else { return };
+    if let Err(error) = make(app, signer).await {
+        tracing::error!(%error, "no checkpoint of the audit trail was made; trying again");
+    }
+}
+
+/// Signs what is sealed so far, unless that is signed already. The newest note; none while nothing
+/// is sealed.
+///
+/// # Errors
+/// The database's, or that it would contradict what was signed before.
+pub async fn make(app: &App, signer: &Signer) -> Result<Option<String>, SignError> {
+    let mut tx = app.db.begin().await?;
+    let made = sign(&mut tx, signer).await?;
+    tx.commit().await?;
+    Ok(made)
+}
+
+/// The same, within a transaction.
+///
+/// # Errors
+/// The same.
+pub async fn sign(conn: &mut PgConnection, signer: &Signer) -> Result<Option<String>, SignError> {
+    // Nothing is sealed meanwhile.
+    let seal = sqlx::query!("select size, frontier from audit_seal for update")
+        .fetch_one(&mut *conn)
+        .await?;
+    let size = seal.size.cast_unsigned();
+    let tree = Frontier::read(size, &seal.frontier).ok_or(SignError::Contradiction(size))?;
+    let last = newest(conn).await?;
+    match last {
+        None if size == 0 => return Ok(None),
+        Some((counted, _, _)) if counted > seal.size => return Err(SignError::Contradiction(size)),
+        Some((counted, root, note)) if counted == seal.size => {
+            let is_same = root == tree.root().0;
+            return if is_same { Ok(Some(note)) } else { Err(SignError::Contradiction(size)) };
+        }
+        _ => {}
+    }
+    let checkpoint = Checkpoint { origin: signer.name().to_owned(), size, root: tree.root() };
+    let note = signer.sign(&checkpoint.text());
+    sqlx::query!(
+        "insert into audit_checkpoint (size, root, note) values ($1, $2, $3)",
+        seal.size,
+        &checkpoint.root.0,
+        note,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!("update audit_seal set unsigned_since = null").execute(&mut *conn).await?;
+    Ok(Some(note))
+}
+
+/// The newest checkpoint: its size, its root and its note.
+///
+/// # Errors
+/// The database's.
+pub async fn newest(conn: &mut PgConnection) -> sqlx::Result<Option<(i64, Vec<u8>, String)>> {
+    let found = sqlx::query!(
+        "select size, root, note
+         from audit_checkpoint
+         order by size desc
+         limit 1"
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(|found| (found.size, found.root, found.note)))
+}

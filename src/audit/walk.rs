@@ -1,0 +1,244 @@
+//! The walk along the sealed trail: every leaf with its record, in order, and every checkpoint.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    canonical::{self, Column, Type},
+    copy,
+    finding::{Finding, Who},
+    tree::Hash,
+    verify::{Judge, Leaf, Report},
+};
+
+/// How many leaves are fetched at once.
+const BATCH: i64 = 20_000;
+
+/// What is met on the walk.
+pub(super) enum Met<'a> {
+    /// A leaf, and the record's values, all null where it is gone.
+    Leaf(&'a Leaf, &'a [Option<&'a [u8]>]),
+    /// A checkpoint: all leaves that it speaks of, as far as they are there, were met.
+    Checkpoint { size: u64, root: Option<Hash>, note: &'a str },
+}
+
+/// A checkpoint as it is stored.
+struct Stored {
+    size: i64,
+    root: Vec<u8>,
+    note: String,
+}
+
+/// The next leaves: the last of them, and the times between which their records lie.
+struct Next {
+    last: i64,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// Verifies a database's trail. `progress` is told how many leaves were seen, and of how many.
+///
+/// # Errors
+/// The database's.
+pub async fn verify(
+    conn: &mut PgConnection,
+    mut judge: Judge,
+    progress: impl FnMut(u64, u64),
+) -> sqlx::Result<Report> {
+    let columns = canonical::columns(conn).await?;
+    walk(conn, &columns, progress, |met| {
+        match met {
+            Met::Leaf(leaf, _) => judge.leaf(leaf),
+            Met::Checkpoint { size, root, note } => judge.checkpoint(size, root, note),
+        }
+        Ok(())
+    })
+    .await?;
+    let unsealed = unsealed(conn, &mut judge).await?;
+    let mut report = Report { unsealed, ..judge.end() };
+    for finding in &mut report.findings {
+        locate(conn, finding).await?;
+    }
+    Ok(report)
+}
+
+/// Goes from the first leaf to the last and shows all to `meet`.
+pub(super) async fn walk(
+    conn: &mut PgConnection,
+    columns: &[Column],
+    mut progress: impl FnMut(u64, u64),
+    mut meet: impl FnMut(Met<'_>) -> sqlx::Result<()>,
+) -> sqlx::Result<()> {
+    // A batch is sorted in memory.
+    sqlx::query!("select set_config('work_mem', '64MB', false) as done")
+        .fetch_one(&mut *conn)
+        .await?;
+    let total =
+        sqlx::query_scalar!(r#"select coalesce(max(index) + 1, 0) as "total!" from audit_leaf"#)
+            .fetch_one(&mut *conn)
+            .await?;
+    let mut at = 0;
+    while let Some(next) = next(conn, at).await? {
+        let to = next.last + 1;
+        let stored = checkpoints(conn, at, to).await?;
+        let mut stored = stored.iter().peekable();
+        copy::read(conn, &select(columns, at, &next), |row| {
+            let leaf = leaf(columns, row).ok_or_else(copy::malformed)?;
+            meet(Met::Leaf(&leaf, row.get(HEAD..).unwrap_or_default()))?;
+            while let Some(checkpoint) =
+                stored.next_if(|checkpoint| checkpoint.size.cast_unsigned() <= leaf.index + 1)
+            {
+                meet(met(checkpoint))?;
+            }
+            Ok(())
+        })
+        .await?;
+        at = to;
+        progress(at.cast_unsigned(), total.cast_unsigned());
+    }
+    // What counts leaves that are not there.
+    for checkpoint in checkpoints(conn, at, i64::MAX).await? {
+        meet(met(&checkpoint))?;
+    }
+    Ok(())
+}
+
+fn met(stored: &Stored) -> Met<'_> {
+    Met::Checkpoint {
+        size: stored.size.cast_unsigned(),
+        root: Hash::read(&stored.root),
+        note: &stored.note,
+    }
+}
+
+async fn next(conn: &mut PgConnection, at: i64) -> sqlx::Result<Option<Next>> {
+    // A time that this form does not hold bounds nothing.
+    let found = sqlx::query!(
+        r#"select max(index) as last,
+               case when min(at) > '0001-01-01' and max(at) < '9999-12-31'
+                   then to_char(min(at) at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US')
+               end as from,
+               case when min(at) > '0001-01-01' and max(at) < '9999-12-31'
+                   then to_char(max(at) at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US')
+               end as to
+           from (select index, at from audit_leaf where index >= $1 order by index limit $2) next"#,
+        at,
+        BATCH,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(found.last.map(|last| Next { last, from: found.from, to: found.to }))
+}
+
+async fn checkpoints(conn: &mut PgConnection, over: i64, to: i64) -> sqlx::Result<Vec<Stored>> {
+    sqlx::query_as!(
+        Stored,
+        "select size, root, note
+         from audit_checkpoint
+         where size > $1 and size <= $2
+         order by size
+         limit 100000",
+        over,
+        to,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// How many columns stand before the record's own.
+const HEAD: usize = 6;
+
+/// The leaves from a place on, with their records. The times are said once more, so that only the
+/// partitions are read that matter, and each in the order of its key.
+fn select(columns: &[Column], from: i64, next: &Next) -> String {
+    let between = match (&next.from, &next.to) {
+        (Some(from), Some(to)) => format!("and r.at between '{from}+00' and '{to}+00'"),
+        _ => String::new(),
+    };
+    format!(
+        "select l.index, l.hash, l.at, l.id, r.xid::text::bigint, r.id is not null, {}
+         from audit_leaf l
+         left join audit_record r on r.at = l.at and r.id = l.id {between}
+         where l.index >= {from} and l.index <= {}
+         order by l.index",
+        canonical::list(columns),
+        next.last,
+    )
+}
+
+fn leaf(columns: &[Column], row: &[Option<&[u8]>]) -> Option<Leaf> {
+    let [Some(index), Some(hash), Some(at), Some(id), xid, Some(is_there), values @ ..] = row
+    else {
+        return None;
+    };
+    let at = Type::Time.canonical(at)?;
+    Some(Leaf {
+        index: u64::from_be_bytes((*index).try_into().ok()?),
+        hash: Hash::read(hash)?,
+        record: match is_there {
+            [1] => Some(canonical::leaf_of_sent(columns, values)?),
+            _ => None,
+        },
+        who: Who {
+            at: i64::from_be_bytes(at.as_ref().try_into().ok()?),
+            id: Uuid::from_slice(id).ok()?,
+        },
+        xid: xid.and_then(|xid| xid.try_into().ok()).map(i64::from_be_bytes),
+    })
+}
+
+/// Counts the records without a leaf. One that should have one was added afterwards: its transaction
+/// is older than what is sealed, or its time is by more than an hour.
+async fn unsealed(conn: &mut PgConnection, judge: &mut Judge) -> sqlx::Result<u64> {
+    let found = sqlx::query!(
+        r#"with bare as materialized (
+               select r.at, r.id,
+                   (r.xid is null and s.is_old_done)
+                       or coalesce(r.xid::text::bigint < s.watermark, false)
+                       or coalesce(r.at < (select at from audit_leaf order by index desc limit 1)
+                           - interval '1 hour', false) as is_added
+               from audit_record r
+               cross join audit_seal s
+               where not exists (select from audit_leaf l where l.at = r.at and l.id = r.id)
+           ), added as (
+               select at, id from bare where is_added order by at, id limit 20
+           )
+           select (select count(*) from bare where not is_added) as "waiting!",
+               array(select (extract(epoch from at) * 1000000)::bigint from added order by at, id)
+                   as "times!",
+               array(select id from added order by at, id) as "ids!""#
+    )
+    .fetch_one(conn)
+    .await?;
+    for (at, id) in found.times.into_iter().zip(found.ids) {
+        judge.added(Who { at, id });
+    }
+    Ok(found.waiting.cast_unsigned())
+}
+
+/// Says of a finding which record it is and where that lies or would.
+async fn locate(conn: &mut PgConnection, finding: &mut Finding) -> sqlx::Result<()> {
+    let found = sqlx::query!(
+        r#"select (extract(epoch from l.at) * 1000000)::bigint as "at!", l.id
+           from audit_leaf l
+           where l.index = $1 and isfinite(l.at)"#,
+        finding.index.map(u64::cast_signed),
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    if finding.who.is_none() {
+        finding.who = found.map(|found| Who { at: found.at, id: found.id });
+    }
+    let Some(who) = finding.who else { return Ok(()) };
+    let time = jiff::Timestamp::from_microsecond(who.at).unwrap_or_default();
+    finding.partition = sqlx::query_scalar!(
+        "select coalesce(
+             (select tableoid::regclass::text from audit_record where at = $1 and id = $2 limit 1),
+             to_char($1 at time zone 'utc', '\"audit_record_\"YYYY_MM'))",
+        jiff_sqlx::ToSqlx::to_sqlx(time) as _,
+        who.id,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! `maskline keys`: the keys under which numbers and texts are kept.
+
+use std::{io::IsTerminal, path::Path, time::Duration};
+
+use clap::Subcommand;
+use sqlx::PgPool;
+use tokio::time::Instant;
+
+use super::{Done, Failure};
+use crate::{
+    config,
+    vault::{
+        self, MasterKeys, Vault,
+        seal::{self, Part},
+    },
+};
+
+/// How often long work says how far it is.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// Looks after the keys under which numbers and texts are kept.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Change the master key while everything goes on.
+    ///
+    /// Set `MASKLINE_MASTER_KEY` to the new key, a comma, and the old key, and start every process
+    /// anew with that. Then run this with the same setting: it wraps each person's key anew. When it
+    /// is done, take the old key out of the setting. It may be cut off, and goes on where it was.
+    #[command(after_help = "\
+Example:  maskline keys rotate
+
+The setting is then, with a new key made on the spot: \"$(openssl rand -base64 32),$OLD_KEY\"
+
+Keep the new key where you keep the old one, apart from the database and its backups: without it
+nobody can read the numbers and texts in there. Keep the old one as long as you keep backups from
+before.")]
+    Rotate,
+    /// Encrypt what a version before encryption wrote. Once, while nothing else runs.
+    #[command(after_help = "\
+Example:  maskline migrate && maskline keys seal
+
+What was written before also stands in old backups, and in the free space of the tables until
+VACUUM FULL has run.")]
+    Seal,
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// When the settings, the keys or the database cannot be used.
+pub async fn run(config: Option<&Path>, command: Keys) -> Done {
+    let (url, (masters, _)) = config::database_url_and_pen(config)?;
+    let db = super::open_at(&url).await?;
+    match command {
+        Keys::Rotate => rotate(&db, &masters).await,
+        Keys::Seal => seal(&db, &masters).await,
+    }
+}
+
+async fn rotate(db: &PgPool, masters: &MasterKeys) -> Done {
+    let mut conn = db.acquire().await?;
+    Vault::open(&mut conn, masters).await?;
+    let mut said = Said::new();
+    let rotated = vault::rotate(&mut conn, masters, |progress| {
+        said.at_times(|| format!("{} keys wrapped anew, {} left", progress.done, progress.left));
+    })
+    .await?;
+    if rotated.unreadable > 0 {
+        return Err(format!(
+            "{} keys are wrapped by neither of the two master keys: add the one they need. Until \
+             then keep the old key in the setting",
+            rotated.unreadable
+        )
+        .into());
+    }
+    match rotated.done {
+        0 => println!("All keys are wrapped by {} already", masters.current()),
+        done => println!("{done} keys wrapped anew by {}", masters.current()),
+    }
+    println!("Only that key is needed now.");
+    Ok(())
+}
+
+async fn seal(db: &PgPool, masters: &MasterKeys) -> Done {
+    let vault = Vault::unlock(&mut *db.acquire().await?, masters).await?;
+    let mut total = 0;
+    for part in Part::ALL {
+        let (mut done, mut said) = (0, Said::new());
+        loop {
+            let count = seal_some(db, &vault, part).await?;
+            if count == 0 {
+                break;
+            }
+            done += count;
+            said.at_times(|| format!("{done} {} encrypted", part.as_str()));
+        }
+        if done > 0 {
+            println!("{done} {} encrypted", part.as_str());
+        }
+        total += done;
+    }
+    seal::finish(&mut *db.acquire().await?).await?;
+    if total == 0 {
+        println!("All is encrypted already.");
+    }
+    Ok(())
+}
+
+async fn seal_some(db: &PgPool, vault: &Vault, part: Part) -> Result<usize, Failure> {
+    let mut tx = db.begin().await?;
+    let count = seal::seal(&mut tx, vault, part).await?;
+    tx.commit().await?;
+    Ok(count)
+}
+
+/// Says how far long work is, where somebody looks on.
+struct Said {
+    last: Instant,
+}
+
+impl Said {
+    fn new() -> Self {
+        Self { last: Instant::now() }
+    }
+
+    fn at_times(&mut self, what: impl FnOnce() -> String) {
+        if self.last.elapsed() >= EVERY && std::io::stderr().is_terminal() {
+            self.last = Instant::now();
+            eprintln!("{}", what());
+        }
+    }
+}
