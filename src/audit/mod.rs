@@ -15,6 +15,7 @@ pub mod guard;
 pub mod note;
 pub mod publish;
 pub mod seal;
+pub mod show;
 pub mod tree;
 pub mod verify;
 pub mod walk;

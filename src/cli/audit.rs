@@ -1,5 +1,7 @@
 //! `maskline audit`: what proves that no record of the trail was changed.
 
+mod show;
+
 use std::{
     fs::{self, File},
     io::{self, BufReader, BufWriter, Write},
@@ -8,15 +10,16 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Done, Failure};
+use super::{Done, Failure, by::By, numbers::Format};
 use crate::{
     audit::{
-        checkpoint, export,
+        self, Record, checkpoint, export,
         note::{Signer, Verifier},
         verify::{Judge, Kept, Report},
         walk,
     },
     config,
+    ids::ConversationId,
 };
 
 /// After how many records progress is told.
@@ -56,6 +59,24 @@ Example:  maskline audit verify
 Example:  maskline audit key mask.example
           maskline audit key mask.example --private /etc/maskline/audit-key    prints the public key only")]
     Key(Key),
+    /// Show what was said in a conversation, words opened. That you looked is put on record first.
+    ///
+    /// People stand in it by the end of their ids. `maskline conversations list` and `maskline tasks
+    /// list` show the ids of conversations.
+    #[command(
+        after_help = "Example:  maskline audit show 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 --format json"
+    )]
+    Show {
+        /// The conversation's id.
+        #[arg(value_name = "CONVERSATION")]
+        id: ConversationId,
+        /// A table for people, JSON for programs.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        /// Who looks.
+        #[command(flatten)]
+        by: By,
+    },
     /// Write all that is sealed as lines of JSON, with leaves, hashes and checkpoints.
     ///
     /// It holds every text. Verify it anywhere with `maskline audit verify --export`.
@@ -94,7 +115,7 @@ pub struct Key {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    if crate::audit::note::is_name(text) {
+    if audit::note::is_name(text) {
         Ok(text.to_owned())
     } else {
         Err("must be a name without spaces and plus signs".into())
@@ -110,6 +131,7 @@ pub async fn run(config: Option<&Path>, command: Audit) -> Done {
         Audit::Verify(what) => verify(config, what).await,
         Audit::Checkpoint => print_checkpoint(config).await,
         Audit::Key(key) => make_key(&key),
+        Audit::Show { id, format, by } => look(config, id, format, &by).await,
         Audit::Export { file } => {
             let db = super::open(config).await?;
             let to = private_file(&file)?;
@@ -125,6 +147,18 @@ fn tell(seen: u64, of: u64) {
     if seen.is_multiple_of(PROGRESS) {
         eprintln!("{seen} of {of} records");
     }
+}
+
+/// Shows a conversation, once it is on record who looked at it.
+async fn look(config: Option<&Path>, id: ConversationId, format: Format, by: &By) -> Done {
+    let (db, pen) = super::open_with_pen(config).await?;
+    let mut tx = db.begin().await?;
+    let now = super::now(&mut tx).await?;
+    let record = Record { conversation: Some(id), ..by.record("audit_show", "words were read") };
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
+    let mut conn = db.acquire().await?;
+    show::print(&audit::show::conversation(&mut conn, &pen.vault, id).await?, format)
 }
 
 async fn verify(config: Option<&Path>, what: Verify) -> Done {

@@ -64,6 +64,37 @@ async fn a_dump_gives_away_no_number_no_words_and_no_picture() {
 }
 
 #[tokio::test]
+async fn staff_read_a_conversation_and_that_is_on_record() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    ann.texts("the lock is\nin the shed").await;
+    ben.texts("thank you").await;
+    test.deliver().await;
+    let id: String = test.value("select id::text from conversation").await;
+
+    let table = maskline(&test, &["audit", "show", &id, "--by", "Dana"]).done();
+    assert!(table.contains("the lock is in the shed") && table.contains("thank you"), "{table}");
+    for phone in [&ann, &ben] {
+        assert!(!table.contains(&phone.number.digits()[1..]), "{table}");
+    }
+    let looked = "select rule || ' ' || detail from audit_record where kind = 'staff'";
+    assert_eq!(test.column(looked).await, ["audit_show by Dana: words were read"]);
+
+    // Whoever has no key any more is not read; the other is.
+    test.run(&format!(
+        "update person set tag = null, wrapped_key = null, number_sealed = null where tag = {}",
+        test.tag(&ann.number)
+    ))
+    .await;
+    let shown = maskline(&test, &["audit", "show", &id, "--format", "json"]).json();
+    let shown = shown.as_array().unwrap();
+    let relayed = |record: &&serde_json::Value| record["kind"] == "relayed";
+    let words: Vec<_> =
+        shown.iter().filter(relayed).map(|it| (&it["words"], &it["is_unreadable"])).collect();
+    assert_eq!(words, [(&json!(null), &json!(true)), (&json!("thank you"), &json!(false))]);
+}
+
+#[tokio::test]
 async fn a_wrong_key_opens_nothing_and_says_which_is_needed() {
     let test = TestApp::start().await;
     test.conversation().await;

@@ -1,0 +1,99 @@
+//! What was said in a conversation, as people read it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use crate::{
+    ids::{ConversationId, PersonId, RecordId, TextId},
+    vault::{Author, Field, Unreadable, Vault},
+};
+
+/// A record with its words opened. People stand in it by their ids.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    /// Its id.
+    pub id: RecordId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: String,
+    /// The rule that fired, or the answer that was given.
+    pub rule: Option<String>,
+    /// Who did it.
+    pub person: Option<PersonId>,
+    /// Whom it was meant for.
+    pub recipient: Option<PersonId>,
+    /// The masked number that stood between.
+    pub masked_number: Option<String>,
+    /// The outbound text.
+    pub text: Option<TextId>,
+    /// The words.
+    pub words: Option<String>,
+    /// The media that came along.
+    pub media: Option<Value>,
+    /// More about it.
+    pub detail: Option<String>,
+    /// Words or media are there, and nobody can read them any more.
+    pub is_unreadable: bool,
+}
+
+/// Reads all records of a conversation, oldest first.
+///
+/// # Errors
+/// The database's. A record that cannot be opened says so, and hides no other.
+pub async fn conversation(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    id: ConversationId,
+) -> sqlx::Result<Vec<Shown>> {
+    let rows = sqlx::query!(
+        r#"select r.id as "id: RecordId", r.at, r.kind, r.rule, r.person_id as "person: PersonId",
+               r.recipient_id as "recipient: PersonId", r.masked_number,
+               r.text_id as "text: TextId", r.body_sealed, r.media_sealed, r.detail,
+               r.author_id as "author: PersonId", k.wrapped_key as "author_key?"
+           from audit_record r
+           left join person k on k.id = r.author_id
+           where r.conversation_id = $1
+           order by r.at, r.id"#,
+        id as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let shown = rows.into_iter().map(|row| {
+        let opened = vault
+            .author_of(row.author, row.author_key.as_deref())
+            .and_then(|author| open(&author, row.id, row.body_sealed, row.media_sealed));
+        let is_unreadable = opened.is_err();
+        let (words, media) = opened.unwrap_or_default();
+        Shown {
+            id: row.id,
+            at: row.at.to_jiff(),
+            kind: row.kind,
+            rule: row.rule,
+            person: row.person,
+            recipient: row.recipient,
+            masked_number: row.masked_number,
+            text: row.text,
+            words,
+            media,
+            detail: row.detail,
+            is_unreadable,
+        }
+    });
+    Ok(shown.collect())
+}
+
+/// The words and the media of a record.
+fn open(
+    author: &Author,
+    id: RecordId,
+    body: Option<Vec<u8>>,
+    media: Option<Vec<u8>>,
+) -> Result<(Option<String>, Option<Value>), Unreadable> {
+    let words = body.map(|sealed| author.read(Field::RecordBody, id, &sealed)).transpose()?;
+    let media = media.map(|sealed| author.open(Field::RecordMedia, id, &sealed)).transpose()?;
+    let media = media.map(|json| serde_json::from_slice(&json).map_err(|_| Unreadable));
+    Ok((words, media.transpose()?))
+}

@@ -1,0 +1,53 @@
+//! A conversation on a terminal.
+
+use std::io::IsTerminal;
+
+use crate::{
+    audit::show::Shown,
+    cli::{Done, moment, numbers::Format, pseudonym},
+};
+
+/// Prints the records of a conversation.
+pub(super) fn print(records: &[Shown], format: Format) -> Done {
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(records)?),
+        Format::Table if records.is_empty() && std::io::stdout().is_terminal() => {
+            println!("There is no record of such a conversation.");
+        }
+        Format::Table => {
+            println!("{:<20}  {:<12}  {:<8}  {:<8}  TEXT", "TIME", "RECORD", "BY", "FOR");
+            for record in records {
+                let who = |id| Option::map_or_else(id, || "-".into(), pseudonym);
+                println!(
+                    "{:<20}  {:<12}  {:<8}  {:<8}  {}",
+                    moment(record.at),
+                    record.kind,
+                    who(record.person),
+                    who(record.recipient),
+                    said(record),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What stands in the last column, on one line whatever somebody texted.
+fn said(record: &Shown) -> String {
+    let mut parts = Vec::new();
+    if record.is_unreadable {
+        parts.push("(cannot be read any more)".to_owned());
+    }
+    parts.extend(record.words.as_ref().map(|words| {
+        let plain = |c: char| if c.is_control() { ' ' } else { c };
+        words.chars().map(plain).collect()
+    }));
+    if let Some(media) = record.media.as_ref().and_then(|media| media.as_array()) {
+        parts.push(format!("({} pictures)", media.len()));
+    }
+    if record.words.is_none() {
+        parts.extend(record.rule.clone());
+        parts.extend(record.detail.clone());
+    }
+    parts.join(" ")
+}
