@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
-    ids::{ConversationId, PersonId, RecordId, TextId},
+    ids::{PersonId, RecordId, TextId},
     vault::{Author, Field, Unreadable, Vault},
 };
 
@@ -39,15 +40,11 @@ pub struct Shown {
     pub is_unreadable: bool,
 }
 
-/// Reads all records of a conversation, oldest first.
+/// Reads all records of a conversation, or of what a task is about, oldest first.
 ///
 /// # Errors
 /// The database's. A record that cannot be opened says so, and hides no other.
-pub async fn conversation(
-    conn: &mut PgConnection,
-    vault: &Vault,
-    id: ConversationId,
-) -> sqlx::Result<Vec<Shown>> {
+pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::Result<Vec<Shown>> {
     let rows = sqlx::query!(
         r#"select r.id as "id: RecordId", r.at, r.kind, r.rule, r.person_id as "person: PersonId",
                r.recipient_id as "recipient: PersonId", r.masked_number,
@@ -55,9 +52,12 @@ pub async fn conversation(
                r.author_id as "author: PersonId", k.wrapped_key as "author_key?"
            from audit_record r
            left join person k on k.id = r.author_id
-           where r.conversation_id = $1
+           where r.conversation_id = any(array(
+                   select $1 union select conversation_id from task where id = $1
+               ))
+               or r.carrier_id = any(array(select carrier_id from task where id = $1))
            order by r.at, r.id"#,
-        id as _,
+        id,
     )
     .fetch_all(conn)
     .await?;

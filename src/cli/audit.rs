@@ -9,17 +9,17 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use uuid::Uuid;
 
 use super::{Done, Failure, by::By, numbers::Format};
 use crate::{
     audit::{
-        self, Record, checkpoint, export,
+        self, checkpoint, export,
         note::{Signer, Verifier},
         verify::{Judge, Kept, Report},
         walk,
     },
     config,
-    ids::ConversationId,
 };
 
 /// After how many records progress is told.
@@ -59,7 +59,8 @@ Example:  maskline audit verify
 Example:  maskline audit key mask.example
           maskline audit key mask.example --private /etc/maskline/audit-key    prints the public key only")]
     Key(Key),
-    /// Show what was said in a conversation, words opened. That you looked is put on record first.
+    /// Show what was said in a conversation, or what a task is about, words opened. That you looked is
+    /// put on record first.
     ///
     /// People stand in it by the end of their ids. `maskline conversations list` and `maskline tasks
     /// list` show the ids of conversations.
@@ -67,9 +68,9 @@ Example:  maskline audit key mask.example
         after_help = "Example:  maskline audit show 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 --format json"
     )]
     Show {
-        /// The conversation's id.
-        #[arg(value_name = "CONVERSATION")]
-        id: ConversationId,
+        /// The whole id of the conversation or of the task.
+        #[arg(value_name = "ID")]
+        id: Uuid,
         /// A table for people, JSON for programs.
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
@@ -150,15 +151,15 @@ fn tell(seen: u64, of: u64) {
 }
 
 /// Shows a conversation, once it is on record who looked at it.
-async fn look(config: Option<&Path>, id: ConversationId, format: Format, by: &By) -> Done {
+async fn look(config: Option<&Path>, id: Uuid, format: Format, by: &By) -> Done {
     let (db, pen) = super::open_with_pen(config).await?;
     let mut tx = db.begin().await?;
     let now = super::now(&mut tx).await?;
-    let record = Record { conversation: Some(id), ..by.record("audit_show", "words were read") };
+    let record = by.record("audit_show", &format!("words of {id} were read"));
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     let mut conn = db.acquire().await?;
-    show::print(&audit::show::conversation(&mut conn, &pen.vault, id).await?, format)
+    show::print(&audit::show::records(&mut conn, &pen.vault, id).await?, format)
 }
 
 async fn verify(config: Option<&Path>, what: Verify) -> Done {

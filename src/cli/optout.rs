@@ -4,7 +4,7 @@ mod ask;
 mod list;
 mod number;
 
-use std::{io::Read, path::Path};
+use std::path::Path;
 
 use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 
 use self::{
     ask::ask,
-    number::{OneNumber, Whom, holds, read_list},
+    number::{OneNumber, Whom, holds},
 };
 use super::{Done, Failure, by::By, moment, numbers::Format, words};
 use crate::{
@@ -41,7 +41,8 @@ pub enum OptOut {
 Example:  maskline optout add +12065550142 --evidence \"asked by phone, ticket 4711\"
           maskline optout add - --channel import --evidence \"list of 3 March\" < numbers.txt")]
     Add {
-        /// Their number in E.164, such as +12065550142; - reads many from standard input, one a line.
+        /// Their number in E.164, such as +12065550142, or their whole id, as tasks have it; - reads many
+        /// numbers from standard input, one a line.
         #[arg(value_parser = OneNumber)]
         number: Whom,
         /// What proves it, such as a ticket. Not the number itself: it is kept in one place only.
@@ -61,7 +62,7 @@ Example:  maskline optout add +12065550142 --evidence \"asked by phone, ticket 4
         after_help = "Example:  maskline optout remove +12065550142 --reason \"asked by mail, ticket 4712\""
     )]
     Remove {
-        /// Their number in E.164, such as +12065550142.
+        /// Their number in E.164, such as +12065550142, or their whole id.
         #[arg(value_parser = OneNumber)]
         number: Whom,
         /// What proves that they may be texted again, such as a ticket.
@@ -104,19 +105,19 @@ pub async fn run(config: Option<&Path>, command: OptOut) -> Done {
                 Source::Import => Channel::Import,
             };
             let how = How { channel, evidence, by };
-            let numbers = match number {
-                Whom::One(number) => vec![number],
-                Whom::Many => read_list(&read_input()?)?,
-            };
             let (db, pen) = super::open_with_pen(config).await?;
+            let numbers = number.read(&db, &pen.vault).await?;
             add(&db, &pen, &numbers, &how).await
-        }
-        OptOut::Remove { number: Whom::One(number), reason, yes, by } => {
-            let (db, pen) = super::open_with_pen(config).await?;
-            remove(&db, &pen, &number, (reason, yes), &by).await
         }
         OptOut::Remove { number: Whom::Many, .. } => {
             Err("remove takes one number at a time, so that each has its own reason".into())
+        }
+        OptOut::Remove { number, reason, yes, by } => {
+            let (db, pen) = super::open_with_pen(config).await?;
+            for number in number.read(&db, &pen.vault).await? {
+                remove(&db, &pen, &number, (reason.clone(), yes), &by).await?;
+            }
+            Ok(())
         }
         OptOut::List { format } => {
             let (db, pen) = super::open_with_pen(config).await?;
@@ -136,13 +137,6 @@ struct How {
 enum Added {
     Before(Timestamp),
     Now { ended: usize },
-}
-
-fn read_input() -> Result<String, Failure> {
-    let mut list = String::new();
-    let read = std::io::stdin().lock().read_to_string(&mut list);
-    read.map_err(|_| "standard input is no UTF-8 text: give one number a line")?;
-    Ok(list)
 }
 
 async fn add(db: &PgPool, pen: &Pen, numbers: &[PhoneNumber], how: &How) -> Done {

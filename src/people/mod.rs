@@ -54,3 +54,21 @@ pub async fn find(
     let Some(found) = found else { return Ok(None) };
     Ok(Some((found.id, vault.author(found.id, &found.wrapped_key)?)))
 }
+
+/// Reads a person's number; none where nobody has this id, or they were forgotten.
+pub async fn number(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    person: PersonId,
+) -> sqlx::Result<Option<PhoneNumber>> {
+    let found = sqlx::query!(
+        r#"select wrapped_key as "wrapped_key!", number_sealed as "number_sealed!"
+           from person
+           where id = $1 and tag is not null"#,
+        person as _,
+    )
+    .fetch_optional(conn)
+    .await?;
+    let Some(found) = found else { return Ok(None) };
+    Ok(Some(vault.number(person, &found.wrapped_key, &found.number_sealed)?))
+}

@@ -210,6 +210,19 @@ async fn the_list_shows_who_since_when_and_why_and_never_a_number() {
 }
 
 #[tokio::test]
+async fn who_is_known_by_an_id_alone_can_be_silenced() {
+    let test = TestApp::start().await;
+    let (_, ben) = test.conversation().await;
+    let id = test.person(&ben.number).await.0.to_string();
+    assert!(maskline(&test, &["optout", "add", &id]).done().starts_with("…87 is opted out"));
+    maskline(&test, &["optout", "remove", &id, "--reason", "a mistake"]).done();
+    test.deliver().await;
+    let nobody = "019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94";
+    let said = maskline(&test, &["optout", "add", nobody]).failed();
+    assert!(said.contains("there is no person with that id"), "{said}");
+}
+
+#[tokio::test]
 async fn a_number_is_neither_shown_again_nor_kept_elsewhere() {
     let test = TestApp::start().await;
     for wrong in ["206-555-0187", "(206) 555 0187", "+1206555018x7"] {

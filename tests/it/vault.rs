@@ -78,7 +78,7 @@ async fn staff_read_a_conversation_and_that_is_on_record() {
         assert!(!table.contains(&phone.number.digits()[1..]), "{table}");
     }
     let looked = "select rule || ' ' || detail from audit_record where kind = 'staff'";
-    assert_eq!(test.column(looked).await, ["audit_show by Dana: words were read"]);
+    assert_eq!(test.column(looked).await, [format!("audit_show by Dana: words of {id} were read")]);
 
     // Whoever has no key any more is not read; the other is.
     test.run(&format!(

@@ -1,6 +1,6 @@
 //! People's numbers as they are typed. One that cannot be read is never shown again.
 
-use std::ffi::OsStr;
+use std::{ffi::OsStr, io::Read};
 
 use clap::{
     Arg, Command, Error,
@@ -8,9 +8,14 @@ use clap::{
     error::ErrorKind,
 };
 
+use sqlx::PgPool;
+
 use crate::{
     cli::Failure,
+    ids::PersonId,
+    people,
     phone::{NotANumber, PhoneNumber},
+    vault::Vault,
 };
 
 /// How many digits in a row, whatever stands between them, give a number away.
@@ -21,11 +26,37 @@ const TELLING: usize = 7;
 pub enum Whom {
     /// This one's.
     One(PhoneNumber),
+    /// That of the person with this id, which nobody has to know.
+    Person(PersonId),
     /// Those on standard input.
     Many,
 }
 
-/// Reads a number, or `-`. clap's own error would show what was typed.
+impl Whom {
+    /// The numbers: as given, looked up, or from standard input.
+    pub(super) async fn read(
+        self,
+        db: &PgPool,
+        vault: &Vault,
+    ) -> Result<Vec<PhoneNumber>, Failure> {
+        match self {
+            Self::One(number) => Ok(vec![number]),
+            Self::Person(id) => {
+                let found = people::number(&mut *db.acquire().await?, vault, id).await?;
+                let found = found.ok_or("there is no person with that id: `maskline tasks list --format json` shows whole ids")?;
+                Ok(vec![found])
+            }
+            Self::Many => {
+                let mut list = String::new();
+                let read = std::io::stdin().lock().read_to_string(&mut list);
+                read.map_err(|_| "standard input is no UTF-8 text: give one number a line")?;
+                read_list(&list)
+            }
+        }
+    }
+}
+
+/// Reads a number, an id, or `-`. clap's own error would show what was typed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OneNumber;
 
@@ -40,17 +71,20 @@ impl TypedValueParser for OneNumber {
     ) -> Result<Whom, Error> {
         match StringValueParser::new().parse_ref(command, arg, value)?.as_str() {
             "-" => Ok(Whom::Many),
-            text => PhoneNumber::typed(text).map(Whom::One).map_err(|NotANumber| {
-                let why = format!("NUMBER is {NotANumber}\n");
-                Error::raw(ErrorKind::ValueValidation, why).with_cmd(command)
-            }),
+            text => match text.parse() {
+                Ok(person) => Ok(Whom::Person(person)),
+                Err(_) => PhoneNumber::typed(text).map(Whom::One).map_err(|NotANumber| {
+                    let why = format!("NUMBER is {NotANumber}\n");
+                    Error::raw(ErrorKind::ValueValidation, why).with_cmd(command)
+                }),
+            },
         }
     }
 }
 
 /// Reads a list with one number a line, each once; empty lines do not count. Whatever is wrong is
 /// named at once, by the line and not by what stands there.
-pub(super) fn read_list(list: &str) -> Result<Vec<PhoneNumber>, Failure> {
+fn read_list(list: &str) -> Result<Vec<PhoneNumber>, Failure> {
     let (mut numbers, mut wrong) = (Vec::new(), Vec::new());
     let mut seen = std::collections::BTreeSet::new();
     for (at, line) in list.lines().enumerate() {
