@@ -9,22 +9,23 @@ pub mod keys;
 pub mod numbers;
 pub mod optout;
 pub mod outbox;
+mod serving;
 pub mod tasks;
 
 use std::{error::Error, path::Path, process::ExitCode};
 
-use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool};
 
+pub use self::serving::{SERVE_HELP, ServeOptions, serve};
 use crate::{
     audit::guard,
     carrier::Flowroute,
     clock::Clock,
     config::{self, Settings},
     database::{self, MIGRATIONS},
-    serve::{self, Role, Service, StartError},
+    serve::StartError,
     vault::{Pen, Vault},
 };
 
@@ -33,23 +34,6 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// What a command comes to. A failure is printed once, by `exit_code`.
 pub type Done = Result<(), Failure>;
-
-/// The examples under `maskline serve --help`.
-pub const SERVE_HELP: &str = "\
-Needs DATABASE_URL, MASKLINE_PUBLIC_URL, MASKLINE_WEBHOOK_SECRETS, MASKLINE_MASTER_KEY,
-FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY, in the environment or in a file. `maskline check` says what is missing.
-
-Example:  maskline --config /etc/maskline.toml serve
-          maskline serve --without worker --without sweeper    only takes webhooks in
-          maskline serve --without webhook                     opens no public listener";
-
-/// What a process of `serve` is told.
-#[derive(Debug, Args)]
-pub struct ServeOptions {
-    /// What to leave to other processes on the same database; may be repeated.
-    #[arg(long, value_enum, value_name = "ROLE", value_delimiter = ',')]
-    without: Vec<Role>,
-}
 
 /// Turns what a command came to into an exit code: 0 done, 1 failed (clap's own 2: wrong usage).
 pub fn exit_code(done: Done) -> ExitCode {
@@ -65,36 +49,6 @@ pub fn exit_code(done: Done) -> ExitCode {
 /// Prints a line to standard output.
 pub(crate) fn print(line: &str) {
     println!("{line}");
-}
-
-/// Runs the service until SIGTERM or Ctrl-C, then drains.
-///
-/// # Errors
-/// What keeps it from starting.
-pub async fn serve(config: Option<&Path>, options: ServeOptions) -> Done {
-    let settings = Settings::read(config)?;
-    let db = database::connect(&settings.database_url).await.map_err(|error| away(&error))?;
-    let public = if options.without.contains(&Role::Webhook) {
-        None
-    } else {
-        Some(serve::bind(settings.listen).await?)
-    };
-    let private = serve::bind(settings.admin_listen).await?;
-    if settings.audit.signer.is_none() && !options.without.contains(&Role::Sealer) {
-        tracing::warn!(
-            "MASKLINE_AUDIT_KEY is not set: the audit trail is sealed but not signed, and whoever owns the database could seal it anew"
-        );
-    }
-    let service = Service::start(db, settings, public, private, &options.without).await?;
-    let public = service.public.map(tracing::field::display);
-    tracing::info!(public, private = %service.private, "maskline serves");
-    serve::stop_signal().await;
-    tracing::info!("draining: nothing new is begun");
-    if !service.drain().await {
-        tracing::warn!("something was cut off after the time for draining; it is in the database");
-    }
-    tracing::info!("stopped");
-    Ok(())
 }
 
 /// Applies the migrations that are missing.

@@ -6,7 +6,11 @@ mod roles;
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use sqlx::PgPool;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 pub use self::roles::Role;
@@ -217,16 +221,17 @@ where
     }
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub async fn stop_signal() {
-    let terminate = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
+/// Waits for SIGTERM or Ctrl-C, from the call on: whoever is told to stop while it starts drains, too.
+pub fn stop_signal() -> impl Future<Output = ()> {
+    let heard = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+    async move {
+        let [terminate, interrupt] = heard.map(async |heard| match heard {
+            Ok(mut heard) => drop(heard.recv().await),
             Err(_) => pending().await,
+        });
+        tokio::select! {
+            () = terminate => {}
+            () = interrupt => {}
         }
-    };
-    tokio::select! {
-        () = terminate => {}
-        Ok(()) = tokio::signal::ctrl_c() => {}
     }
 }
