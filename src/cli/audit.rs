@@ -80,7 +80,7 @@ Example:  maskline audit key mask.example
     },
     /// Write all that is sealed as lines of JSON, with leaves, hashes and checkpoints.
     ///
-    /// It holds every text. Verify it anywhere with `maskline audit verify --export`.
+    /// Words stay encrypted in it. Verify it anywhere with `maskline audit verify --export`.
     #[command(after_help = "Example:  maskline audit export trail.jsonl")]
     Export {
         /// The file to write; it must not be there yet.

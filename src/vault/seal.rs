@@ -172,8 +172,8 @@ async fn media(conn: &mut PgConnection, vault: &Vault) -> sqlx::Result<usize> {
     Ok(rows.len())
 }
 
-/// The ledger only grows, and so do the triggers see to it that it does: who owns the tables opens
-/// it, and closes it in the same transaction.
+/// Triggers see to it that the ledger only grows: who owns the tables lets them sleep, and wakes them
+/// in the same transaction.
 async fn consent(conn: &mut PgConnection, vault: &Vault) -> sqlx::Result<usize> {
     let rows = sqlx::query!(
         r#"select id, person_id, evidence as "evidence!"
