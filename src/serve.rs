@@ -116,6 +116,7 @@ impl Service {
         let office = office::routes(service.app.clone(), &roles);
         tokio::spawn(http::listen(private, office, CancellationToken::new()));
         tokio::spawn(keep_partitions(service.app.clone()));
+        tokio::spawn(telemetry::keep_up());
         Ok(service)
     }
 

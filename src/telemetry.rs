@@ -3,7 +3,7 @@
 #[cfg(feature = "otel")]
 mod traces;
 
-use std::{io::IsTerminal, sync::OnceLock};
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
 use jiff::Timestamp;
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
@@ -67,6 +67,9 @@ pub fn going_on(traceparent: Option<&str>) -> Span {
     Span::none()
 }
 
+/// How often single times are counted into their histograms.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// The bounds of what takes time, in seconds: from a webhook's milliseconds to a night's backlog.
 const SECONDS: [f64; 18] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
@@ -86,6 +89,15 @@ pub fn metrics() -> &'static PrometheusHandle {
         describe();
         handle
     })
+}
+
+/// Lets what was measured go into the figures now and then: until it does, or somebody reads
+/// `/metrics`, every single time of a histogram is kept.
+pub async fn keep_up() {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        metrics().run_upkeep();
+    }
 }
 
 /// Notes which version runs, and since when.

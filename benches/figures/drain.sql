@@ -8,10 +8,11 @@ declare
     due uuid[];
     claimed uuid[];
     left_at timestamptz[];
+    counts_ integer[];
     recipients uuid[];
     lanes uuid[];
 begin
-    select recent into left_at from send_limit where kind = 'sms' for update;
+    select recent, counts into left_at, counts_ from send_limit where kind = 'sms' for update;
     perform from send_limit where kind = 'mms' for update;
     now_ := clock_timestamp();
     due := array(
@@ -63,7 +64,12 @@ begin
     end if;
     update send_limit
     set recent = array(select at from unnest(left_at) at where at > now_ - interval '1 second')
-        || array_fill(now_, array[cardinality(claimed)])
+            || now_,
+        counts = array(
+            select count
+            from unnest(left_at, counts_) as left (at, count)
+            where at > now_ - interval '1 second'
+        ) || cardinality(claimed)
     where kind = 'sms';
 
     now_ := clock_timestamp();

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::{
     PATIENCE,
+    desk::Desk,
     receive::{receive_alone, receive_together},
 };
 use crate::{app::App, carrier::wire::InboundText, dispatch::Parsed, phone::PhoneNumber};
@@ -23,13 +24,14 @@ use crate::{app::App, carrier::wire::InboundText, dispatch::Parsed, phone::Phone
 #[derive(Debug, Clone)]
 pub struct Intake {
     app: App,
+    desk: Desk,
     line: Arc<Mutex<Line>>,
 }
 
 impl Intake {
     /// A door of this app.
     pub fn new(app: App) -> Self {
-        Self { app, line: Arc::default() }
+        Self { desk: Desk::new(app.db.clone()), app, line: Arc::default() }
     }
 
     /// What every room may reach.
@@ -73,7 +75,7 @@ impl Intake {
 }
 
 async fn serve_alone(turn: Turn, Waiting { text, reply }: Waiting) {
-    let received = within(PATIENCE, receive_alone(&turn.intake.app, &text)).await;
+    let received = within(PATIENCE, receive_alone(&turn.intake.app, &turn.intake.desk, &text)).await;
     // Nobody listens any more where it took too long: the carrier delivers it again.
     reply.send(received).ok();
 }
@@ -83,7 +85,7 @@ async fn serve_together(mut turn: Turn, waiting: Vec<Waiting>) {
         waiting.into_iter().map(|waiting| (waiting.text, waiting.reply)).unzip();
     metrics::histogram!("maskline_commit_texts")
         .record(f64::from(u32::try_from(texts.len()).unwrap_or(u32::MAX)));
-    match within(PATIENCE / 2, receive_together(&turn.intake.app, &texts)).await {
+    match within(PATIENCE / 2, receive_together(&turn.intake.app, &turn.intake.desk, &texts)).await {
         Ok(()) => replies.into_iter().for_each(|reply| drop(reply.send(Ok(())))),
         Err(error) => {
             tracing::debug!(%error, texts = texts.len(), "texts could not be committed together: each alone");

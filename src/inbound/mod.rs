@@ -4,6 +4,7 @@
 //! promised texts are committed together or not at all. Only then is the answer 200. Nothing here
 //! speaks to the carrier.
 
+mod desk;
 mod gate;
 mod line;
 mod receive;

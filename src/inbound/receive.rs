@@ -2,8 +2,9 @@
 
 use std::slice;
 
-use sqlx::PgTransaction;
+use sqlx::{Connection, PgTransaction};
 
+use super::desk::Desk;
 use crate::{
     app::App,
     audit::{self, Kind, Record},
@@ -24,12 +25,12 @@ const IMPATIENTLY: &str = "begin; set local lock_timeout = '250ms'";
 /// # Errors
 /// The database's. Nothing of the text is kept then, and it must be delivered again.
 pub async fn receive(app: &App, text: InboundText) -> sqlx::Result<()> {
-    receive_alone(app, &Parsed::from(text)).await
+    receive_alone(app, &Desk::new(app.db.clone()), &Parsed::from(text)).await
 }
 
 /// The same for one that was read already.
-pub(super) async fn receive_alone(app: &App, text: &Parsed) -> sqlx::Result<()> {
-    let new = take_in_alone(app, text).await?;
+pub(super) async fn receive_alone(app: &App, desk: &Desk, text: &Parsed) -> sqlx::Result<()> {
+    let new = take_in_alone(app, desk, text).await?;
     count_texts(1, new);
     Ok(())
 }
@@ -40,13 +41,14 @@ pub(super) async fn receive_alone(app: &App, text: &Parsed) -> sqlx::Result<()> 
 /// # Errors
 /// The database's. Nothing of the text is kept then.
 pub async fn receive_late(app: &App, text: InboundText) -> sqlx::Result<bool> {
-    Ok(take_in_alone(app, &Parsed::from(text)).await? == 1)
+    let desk = Desk::new(app.db.clone());
+    Ok(take_in_alone(app, &desk, &Parsed::from(text)).await? == 1)
 }
 
-async fn take_in_alone(app: &App, text: &Parsed) -> sqlx::Result<usize> {
+async fn take_in_alone(app: &App, desk: &Desk, text: &Parsed) -> sqlx::Result<usize> {
     let mut races = 0;
     loop {
-        match take_in(app, slice::from_ref(text)).await {
+        match take_in(app, desk, slice::from_ref(text)).await {
             Err(error) if is_lost_race(&error) && races < RACES => races += 1,
             taken => return taken,
         }
@@ -54,8 +56,12 @@ async fn take_in_alone(app: &App, text: &Parsed) -> sqlx::Result<usize> {
 }
 
 /// Takes in texts that wait together.
-pub(super) async fn receive_together(app: &App, texts: &[Parsed]) -> sqlx::Result<()> {
-    let new = take_in(app, texts).await?;
+pub(super) async fn receive_together(
+    app: &App,
+    desk: &Desk,
+    texts: &[Parsed],
+) -> sqlx::Result<()> {
+    let new = take_in(app, desk, texts).await?;
     count_texts(texts.len(), new);
     Ok(())
 }
@@ -69,11 +75,21 @@ fn count_texts(all: usize, new: usize) {
 /// one text is a slice of one. Returns how many were new.
 ///
 /// Who shares must not wait long for a lock: the others wait with them.
-async fn take_in(app: &App, texts: &[Parsed]) -> sqlx::Result<usize> {
+async fn take_in(app: &App, desk: &Desk, texts: &[Parsed]) -> sqlx::Result<usize> {
     let begin_with = if texts.len() > 1 { IMPATIENTLY } else { "begin" };
-    let mut tx = begin(app, begin_with).await?;
-    let new = dispatch::handle(app, &mut tx, texts).await?;
-    tx.commit().await?;
+    let mut tried = 0;
+    let new = loop {
+        let mut ready = desk.take().await?;
+        tried += 1;
+        let mut tx = match ready.conn.begin_with(begin_with).await {
+            Err(error) if is_dead(&error) && tried <= desk.most() => continue,
+            begun => begun?,
+        };
+        let new = dispatch::handle(app, &mut tx, texts).await?;
+        tx.commit().await?;
+        desk.keep(ready);
+        break new;
+    };
     app.wake.notify_one();
     if texts.iter().any(|one| !one.text.media.is_empty()) {
         app.pictures.notify_one();

@@ -10,13 +10,13 @@ use crate::{clock::SqlTimestamp, config::Settings};
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-/// When texts last left, oldest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recent(Vec<Timestamp>);
+/// When texts last left, and how many each time, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recent(Vec<(Timestamp, usize)>);
 
 impl Recent {
     /// Takes the times as stored, in any order.
-    pub fn new(mut times: Vec<Timestamp>) -> Self {
+    pub fn new(mut times: Vec<(Timestamp, usize)>) -> Self {
         times.sort_unstable();
         Self(times)
     }
@@ -26,8 +26,9 @@ impl Recent {
     /// A time a little ahead, from a replica whose clock is, counts like one a little ago. One far
     /// ahead, left by a clock that was set back since, does not: it would stop everything.
     pub fn free(&self, per_second: u32, now: Timestamp) -> usize {
-        let within = self.0.iter().filter(|left| is_within(**left, now)).count();
-        (per_second as usize).saturating_sub(within)
+        let within = self.0.iter().filter(|(left, _)| is_within(*left, now));
+        let count = within.map(|(_, count)| count).sum();
+        (per_second as usize).saturating_sub(count)
     }
 
     /// When the next text may leave, if none may now.
@@ -35,14 +36,14 @@ impl Recent {
         if self.free(per_second, now) > 0 {
             return None;
         }
-        let oldest = self.0.iter().find(|left| is_within(**left, now))?;
+        let (oldest, _) = self.0.iter().find(|(left, _)| is_within(*left, now))?;
         oldest.checked_add(SECOND).ok()
     }
 
     /// Notes that this many leave now, and forgets what no longer counts.
-    pub fn note(&mut self, count: usize, now: Timestamp) -> &[Timestamp] {
-        self.0.retain(|left| is_within(*left, now));
-        self.0.extend(std::iter::repeat_n(now, count));
+    pub fn note(&mut self, count: usize, now: Timestamp) -> &[(Timestamp, usize)] {
+        self.0.retain(|(left, _)| is_within(*left, now));
+        self.0.push((now, count));
         &self.0
     }
 }
@@ -123,9 +124,9 @@ pub(super) async fn lock(
     // The time is asked for outside: another worker may have kept the lock for a while.
     let rows = sqlx::query!(
         r#"with locked as materialized (
-               select kind, recent from send_limit order by kind for update
+               select kind, recent, counts from send_limit order by kind for update
            )
-           select kind as "kind!", recent as "recent!: Vec<SqlTimestamp>",
+           select kind as "kind!", recent as "recent!: Vec<SqlTimestamp>", counts,
                coalesce($1, clock_timestamp()) as "now!"
            from locked"#,
         instead as _,
@@ -133,14 +134,14 @@ pub(super) async fn lock(
     .fetch_all(conn)
     .await?;
     let mut limits = Limits {
-        sms: Recent::new(Vec::new()),
-        mms: Recent::new(Vec::new()),
+        sms: Recent::default(),
+        mms: Recent::default(),
         sms_per_second: settings.sms_per_second,
         mms_per_second: settings.mms_per_second,
         now: Timestamp::MIN,
     };
     for row in rows {
-        let recent = Recent::new(row.recent.into_iter().map(SqlTimestamp::to_jiff).collect());
+        let recent = read(&row.recent, &row.counts.unwrap_or_default());
         limits.now = limits.now.max(row.now.to_jiff());
         match row.kind.as_str() {
             "mms" => limits.mms = recent,
@@ -150,11 +151,34 @@ pub(super) async fn lock(
     Ok(limits)
 }
 
-async fn write(conn: &mut PgConnection, kind: &str, recent: &[Timestamp]) -> sqlx::Result<()> {
-    let recent: Vec<SqlTimestamp> = recent.iter().map(|time| time.to_sqlx()).collect();
-    sqlx::query!("update send_limit set recent = $2 where kind = $1", kind, &recent as _)
-        .execute(conn)
-        .await?;
+/// Each time counts once where the counts are not those of these times.
+fn read(times: &[SqlTimestamp], counts: &[i32]) -> Recent {
+    let is_counted = counts.len() == times.len();
+    let count = |place: usize| {
+        let count = counts.get(place).filter(|_| is_counted);
+        count.and_then(|count| usize::try_from(*count).ok()).unwrap_or(1)
+    };
+    let times = times.iter().enumerate();
+    Recent::new(times.map(|(place, time)| (time.to_jiff(), count(place))).collect())
+}
+
+async fn write(
+    conn: &mut PgConnection,
+    kind: &str,
+    recent: &[(Timestamp, usize)],
+) -> sqlx::Result<()> {
+    let (times, counts): (Vec<SqlTimestamp>, Vec<i32>) = recent
+        .iter()
+        .map(|(time, count)| (time.to_sqlx(), i32::try_from(*count).unwrap_or(i32::MAX)))
+        .unzip();
+    sqlx::query!(
+        "update send_limit set recent = $2, counts = $3 where kind = $1",
+        kind,
+        &times as _,
+        &counts,
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -170,8 +194,15 @@ mod tests {
 
     #[test]
     fn a_clock_set_back_does_not_stop_the_texts() {
-        let recent = Recent::new(vec![at(3_600_000); 5]);
+        let recent = Recent::new(vec![(at(3_600_000), 5)]);
         assert_eq!(recent.free(5, at(0)), 5);
+    }
+
+    #[test]
+    fn times_without_counts_of_their_own_count_once_each() {
+        let times = [at(0), at(1), at(2)].map(ToSqlx::to_sqlx);
+        let free = |counts: &[i32]| read(&times, counts).free(10, at(3));
+        assert_eq!((free(&[]), free(&[4, 4]), free(&[1, 2, 3])), (7, 7, 4));
     }
 
     proptest! {
@@ -180,7 +211,7 @@ mod tests {
             steps in prop::collection::vec((0_i64..600, 1_usize..9), 1..200),
             per_second in 1_u32..8,
         ) {
-            let (mut recent, mut now, mut left) = (Recent::new(Vec::new()), 0, Vec::new());
+            let (mut recent, mut now, mut left) = (Recent::default(), 0, Vec::new());
             for (pause, wanted) in steps {
                 now += pause;
                 let free = recent.free(per_second, at(now)).min(wanted);

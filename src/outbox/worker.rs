@@ -40,6 +40,9 @@ const OVER: Duration = Duration::from_secs(50);
 const POLL: Duration = Duration::from_millis(500);
 /// How often texts are looked for that sleep behind nobody.
 const FORGOTTEN: Duration = Duration::from_mins(1);
+/// How long a worker that has its hands full waits before it looks again: what it settles meanwhile
+/// makes room for many texts at once.
+const BREATH: Duration = Duration::from_millis(4);
 /// How long the database may take to hand out what is due.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many calls are under way at once, and how many texts are claimed at once.
@@ -99,6 +102,9 @@ pub async fn run(app: App, carrier: Flowroute) {
             () = app.wake.notified() => {}
             () = app.draining.cancelled() => {}
             () = tokio::time::sleep(wait) => {}
+        }
+        if is_busy {
+            tokio::time::sleep(BREATH).await;
         }
     }
     calls.join_all().await;
