@@ -2,13 +2,16 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to people")]
 
+mod ask;
 pub mod audit;
 mod by;
 pub mod conversations;
+pub mod holds;
 pub mod keys;
 pub mod numbers;
 pub mod optout;
 pub mod outbox;
+pub mod people;
 mod serving;
 pub mod tasks;
 

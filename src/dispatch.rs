@@ -4,6 +4,7 @@
 //! Take in, decide, write, on the caller's transaction. The only writer of conversation state.
 
 mod apply;
+mod erase;
 mod facts;
 mod finish;
 mod staff;
@@ -23,6 +24,7 @@ use self::{
     trail::Origin,
 };
 pub use self::{
+    erase::{Erased, erase},
     staff::{opt_in, opt_out},
     sweep::{end_carrier_blocked, sweep},
     take_in::note_sent,
@@ -98,6 +100,9 @@ struct Judged {
 #[cfg_attr(feature = "otel", tracing::instrument(name = "dispatch", skip_all))]
 pub async fn handle(app: &App, conn: &mut PgConnection, texts: &[Parsed]) -> sqlx::Result<usize> {
     let taken = take_in::take_in(conn, &app.pen.vault, texts, app.clock.instead()).await?;
+    if taken.iter().any(|one| one.has_lost_sender(texts)) {
+        return Err(sqlx::Error::RowNotFound);
+    }
     let Some(now) = taken.first().map(|first| first.at) else { return Ok(0) };
     let listed: Vec<_> = texts.iter().filter_map(Parsed::sent).collect();
     if !listed.is_empty() {

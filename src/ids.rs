@@ -93,6 +93,10 @@ id! {
     /// An entry of the ledger of consent.
     ConsentEventId
 }
+id! {
+    /// A legal hold.
+    HoldId
+}
 
 #[expect(clippy::disallowed_methods, reason = "the one place where ids are made")]
 fn fresh() -> Uuid {

@@ -46,6 +46,15 @@ enum Command {
     /// See the texts of which nobody knows whether the carrier has them, and decide on them.
     #[command(subcommand, after_help = "Example:  maskline outbox unknown")]
     Outbox(cli::outbox::Outbox),
+    /// Export or erase all there is of one person.
+    #[command(
+        subcommand,
+        after_help = "Example:  maskline people erase - --reason \"asked by letter\" --preview"
+    )]
+    People(cli::people::People),
+    /// Keep what a lawsuit or an authority needs from being erased or removed.
+    #[command(subcommand, after_help = "Example:  maskline holds list")]
+    Holds(cli::holds::Holds),
     /// Look after the keys under which numbers and texts are kept.
     #[command(subcommand, after_help = "Example:  maskline keys rotate")]
     Keys(cli::keys::Keys),
@@ -73,6 +82,8 @@ async fn main() -> ExitCode {
         Command::Numbers(command) => cli::numbers::run(config, command).await,
         Command::Optout(command) => cli::optout::run(config, command).await,
         Command::Outbox(command) => cli::outbox::run(config, command).await,
+        Command::People(command) => cli::people::run(config, command).await,
+        Command::Holds(command) => cli::holds::run(config, command).await,
         Command::Keys(command) => cli::keys::run(config, command).await,
         Command::Tasks(command) => cli::tasks::run(config, command).await,
         Command::Audit(command) => cli::audit::run(config, command).await,

@@ -1,7 +1,7 @@
 //! The sealed trail as lines of JSON, lossless, and its verification where there is no database.
 //!
-//! The first line names the columns and their types, the last says how many records there are. In
-//! between stand the records with their leaves, and each checkpoint behind the last that it covers.
+//! The first line names the columns and their types, the last says how many records there are. Behind
+//! the first stand the manifests of months that were removed because they were old. In between stand the records with their leaves, and each checkpoint behind the last that it covers.
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +19,7 @@ use super::{
     canonical::{self, Column, Type},
     finding::Who,
     note::Checkpoint,
+    removal,
     tree::Hash,
     verify::{Judge, Leaf, Report},
     walk::{self, Met},
@@ -51,6 +52,7 @@ enum Line {
     Head { format: String, columns: BTreeMap<String, String> },
     Leaf(Sealed),
     Checkpoint { checkpoint: String },
+    Removed { removed: String },
     End { end: u64 },
 }
 
@@ -80,6 +82,9 @@ pub async fn write(
     };
     let named = columns.iter().map(|column| (column.name.clone(), column.kind.name().to_owned()));
     put(&Line::Head { format: FORMAT.to_owned(), columns: named.collect() })?;
+    for removed in removal::manifests(conn).await? {
+        put(&Line::Removed { removed })?;
+    }
     let mut count = 0;
     walk::walk(conn, &columns, progress, |met| {
         let line = match met {
@@ -144,6 +149,9 @@ pub fn verify(
             (Line::Checkpoint { checkpoint: note }, Some(_)) => {
                 let size = Checkpoint::read(&note).map_err(|_| wrong())?.size;
                 judge.checkpoint(size, None, &note);
+            }
+            (Line::Removed { removed }, Some(_)) if judge.position() == 0 => {
+                judge.removed(&removed);
             }
             (Line::End { .. }, Some(_)) => ended = true,
             _ => return Err(wrong()),

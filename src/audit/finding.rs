@@ -64,6 +64,9 @@ pub enum Wrong {
     /// A checkpoint has more records than there are leaves.
     #[error("and what came after it was cut off: {0} still counts it")]
     Cut(String),
+    /// The manifest of a removed month speaks of other records than the leaves.
+    #[error("the records that were removed with the month {0} are not those of its manifest")]
+    OtherRemoved(String),
     /// A checkpoint that cannot be believed.
     #[error("{0} cannot be believed: {1}")]
     Note(String, NoteError),

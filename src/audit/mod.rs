@@ -12,8 +12,11 @@ mod copy;
 pub mod export;
 pub mod finding;
 pub mod guard;
+pub mod holds;
 pub mod note;
 pub mod publish;
+pub mod removal;
+pub mod retain;
 pub mod seal;
 pub mod show;
 pub mod tree;
@@ -75,6 +78,8 @@ pub enum Kind {
     Kept,
     /// Staff did what the rule names; the detail says who, and what came of it.
     Staff,
+    /// A person was forgotten; the detail says what there was of them.
+    Erased,
     /// A person may no longer be texted.
     OptedOut,
     /// A person may be texted again.
@@ -125,6 +130,7 @@ impl Kind {
             Self::CarrierLifted => "carrier_lifted",
             Self::Kept => "kept",
             Self::Staff => "staff",
+            Self::Erased => "erased",
             Self::OptedOut => "opted_out",
             Self::OptedIn => "opted_in",
             Self::Dropped => "dropped",

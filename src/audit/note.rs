@@ -177,17 +177,31 @@ impl Checkpoint {
     /// Why it is not believed.
     pub fn open(note: &str, keys: &[Verifier]) -> Result<Self, NoteError> {
         let checkpoint = Self::read(note)?;
-        let (text, signatures) = split(note).ok_or(NoteError::Malformed)?;
-        let mut outcome = Err(NoteError::Stranger);
-        for key in keys.iter().filter(|key| key.name == checkpoint.origin) {
-            match key.check(text, signatures) {
-                Ok(()) => return Ok(checkpoint),
-                Err(NoteError::Stranger) => {}
-                Err(error) => outcome = Err(error),
-            }
-        }
-        outcome
+        // Without a key nothing is believed here.
+        let Some(_) = keys.first() else { return Err(NoteError::Stranger) };
+        text(note, |_| Some(checkpoint.origin.clone()), keys)?;
+        Ok(checkpoint)
     }
+}
+
+/// The text of a note that one of these keys signed for the log of this name; with no keys, whoever
+/// signed it.
+pub(super) fn text<'a>(
+    note: &'a str,
+    origin: impl FnOnce(&str) -> Option<String>,
+    keys: &[Verifier],
+) -> Result<&'a str, NoteError> {
+    let (text, signatures) = split(note).ok_or(NoteError::Malformed)?;
+    let origin = origin(text).ok_or(NoteError::Malformed)?;
+    let mut outcome = if keys.is_empty() { Ok(text) } else { Err(NoteError::Stranger) };
+    for key in keys.iter().filter(|key| key.name == origin) {
+        match key.check(text, signatures) {
+            Ok(()) => return Ok(text),
+            Err(NoteError::Stranger) => {}
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome
 }
 
 /// The text of a note with its last line feed, and the lines of its signatures.

@@ -79,7 +79,7 @@ impl Target {
     }
 
     /// What stands for it in the database.
-    fn digest(&self) -> [u8; 32] {
+    pub(super) fn digest(&self) -> [u8; 32] {
         let name = match self {
             Self::Folder(folder) => folder.as_os_str().as_encoded_bytes(),
             Self::Address(url) => url.as_str().as_bytes(),

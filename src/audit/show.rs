@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
+    clock::SqlTimestamp,
     ids::{PersonId, RecordId, TextId},
     vault::{Author, Field, Unreadable, Vault},
 };
@@ -38,6 +39,47 @@ pub struct Shown {
     pub detail: Option<String>,
     /// Words or media are there, and nobody can read them any more.
     pub is_unreadable: bool,
+    /// When whoever wrote them was forgotten, which is why.
+    pub erased_at: Option<Timestamp>,
+}
+
+/// A month in which a conversation was open, and whose records were removed because they are old.
+#[derive(Debug, Serialize)]
+pub struct Gap {
+    /// Always `removed`, where a record says what happened.
+    pub kind: &'static str,
+    /// The month, such as 2026-03.
+    pub month: String,
+    /// How many records of all conversations were removed with it.
+    pub records: i64,
+    /// When.
+    pub removed_at: Timestamp,
+}
+
+/// The months in which a conversation, or that of a task, was open and whose records are gone.
+///
+/// # Errors
+/// The database's.
+pub async fn gaps(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Gap>> {
+    let rows = sqlx::query!(
+        r#"select to_char(r.month, 'YYYY-MM') as "month!", r.records, r.at
+           from audit_removal r
+           join conversation c
+               on c.id = any(array(select $1 union select conversation_id from task where id = $1))
+               and c.opened_at < (r.month + interval '1 month') at time zone 'utc'
+               and coalesce(c.ended_at, 'infinity') >= r.month::timestamp at time zone 'utc'
+           order by r.month"#,
+        id,
+    )
+    .fetch_all(conn)
+    .await?;
+    let gap = rows.into_iter().map(|row| Gap {
+        kind: "removed",
+        month: row.month,
+        records: row.records,
+        removed_at: row.at.to_jiff(),
+    });
+    Ok(gap.collect())
 }
 
 /// Reads all records of a conversation, or of what a task is about, oldest first.
@@ -49,7 +91,8 @@ pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::
         r#"select r.id as "id: RecordId", r.at, r.kind, r.rule, r.person_id as "person: PersonId",
                r.recipient_id as "recipient: PersonId", r.masked_number,
                r.text_id as "text: TextId", r.body_sealed, r.media_sealed, r.detail,
-               r.author_id as "author: PersonId", k.wrapped_key as "author_key?"
+               r.author_id as "author: PersonId", k.wrapped_key as "author_key?",
+               k.erased_at as "erased_at?: SqlTimestamp"
            from audit_record r
            left join person k on k.id = r.author_id
            where r.conversation_id = any(array(
@@ -80,6 +123,7 @@ pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::
             media,
             detail: row.detail,
             is_unreadable,
+            erased_at: row.erased_at.map(SqlTimestamp::to_jiff).filter(|_| is_unreadable),
         }
     });
     Ok(shown.collect())

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use super::{
     finding::{Finding, Who, Wrong},
     note::{Checkpoint, NoteError, Verifier},
+    removal::{Gone, Removal},
     tree::{Frontier, Hash},
 };
 
@@ -48,6 +49,8 @@ pub struct Report {
     pub covered: u64,
     /// How many records wait to be sealed.
     pub unsealed: u64,
+    /// The months that were removed because they are old, and how many of their records are gone.
+    pub removed: Vec<Gone>,
     /// The root of all leaves.
     pub root: Option<Hash>,
     /// What is wrong, the first record first.
@@ -68,6 +71,7 @@ impl Report {
 pub struct Judge {
     keys: Vec<Verifier>,
     kept: VecDeque<(Checkpoint, String)>,
+    removals: Vec<Removal>,
     tree: Frontier,
     /// The place after the last leaf.
     position: u64,
@@ -83,6 +87,7 @@ impl Judge {
         let mut judge = Self {
             keys,
             kept: VecDeque::new(),
+            removals: Vec::new(),
             tree: Frontier::default(),
             position: 0,
             is_broken: false,
@@ -110,6 +115,17 @@ impl Judge {
         }
     }
 
+    /// Takes in the manifest of a month that was removed, before any leaf.
+    pub(crate) fn removed(&mut self, manifest: &str) {
+        match Removal::open(manifest, &self.keys) {
+            Ok(removal) => self.removals.push(removal),
+            Err(error) => {
+                let name = "the manifest of a month that was removed".to_owned();
+                self.find(None, None, Wrong::Note(name, error));
+            }
+        }
+    }
+
     /// How many leaves it has seen.
     pub(crate) fn position(&self) -> u64 {
         self.position
@@ -126,7 +142,9 @@ impl Judge {
             self.is_broken = true;
             self.find(Some(self.position), None, Wrong::LeafMissing);
         }
+        let is_removed = self.removals.iter_mut().any(|removal| removal.sees(leaf));
         match leaf.record {
+            None if is_removed => {}
             None => self.find(Some(leaf.index), Some(leaf.who), Wrong::Missing),
             Some(hash) if hash != leaf.hash => {
                 self.find(Some(leaf.index), Some(leaf.who), Wrong::Edited);
@@ -210,6 +228,12 @@ impl Judge {
     pub(crate) fn end(mut self) -> Report {
         if let Some((_, name)) = self.kept.pop_front() {
             self.cut(name);
+        }
+        for removal in std::mem::take(&mut self.removals) {
+            match removal.end() {
+                Ok(gone) => self.report.removed.push(gone),
+                Err(month) => self.find(None, None, Wrong::OtherRemoved(month)),
+            }
         }
         self.report.records = self.position;
         self.report.root = (!self.is_broken).then(|| self.tree.root());

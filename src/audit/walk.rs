@@ -7,6 +7,7 @@ use super::{
     canonical::{self, Column, Type},
     copy,
     finding::{Finding, Who},
+    removal,
     tree::Hash,
     verify::{Judge, Leaf, Report},
 };
@@ -46,6 +47,9 @@ pub async fn verify(
     progress: impl FnMut(u64, u64),
 ) -> sqlx::Result<Report> {
     let columns = canonical::columns(conn).await?;
+    for manifest in removal::manifests(conn).await? {
+        judge.removed(&manifest);
+    }
     walk(conn, &columns, progress, |met| {
         match met {
             Met::Leaf(leaf, _) => judge.leaf(leaf),

@@ -1,5 +1,6 @@
 //! `maskline audit`: what proves that no record of the trail was changed.
 
+mod retain;
 mod show;
 
 use std::{
@@ -78,6 +79,16 @@ Example:  maskline audit key mask.example
         #[command(flatten)]
         by: By,
     },
+    /// Remove whole months that are older than `MASKLINE_AUDIT_KEEP_MONTHS`, with a signed manifest.
+    ///
+    /// A month goes only if every record of it is sealed, the whole trail is intact, a signed checkpoint
+    /// counts it (in every place of `MASKLINE_AUDIT_CHECKPOINTS`, if that is set), and no legal hold
+    /// covers any of its records. The fingerprints of its records stay, so that all that was ever proven
+    /// can still be. Run it with the `DATABASE_URL` of the trail's owner: the service may not do this.
+    #[command(after_help = "\
+Example:  maskline audit retain --preview
+          maskline audit retain --manifests /mnt/kept")]
+    Retain(retain::Retain),
     /// Write all that is sealed as lines of JSON, with leaves, hashes and checkpoints.
     ///
     /// Words stay encrypted in it. Verify it anywhere with `maskline audit verify --export`.
@@ -132,6 +143,7 @@ pub async fn run(config: Option<&Path>, command: Audit) -> Done {
         Audit::Verify(what) => verify(config, what).await,
         Audit::Checkpoint => print_checkpoint(config).await,
         Audit::Key(key) => make_key(&key),
+        Audit::Retain(what) => retain::run(config, what).await,
         Audit::Show { id, format, by } => look(config, id, format, &by).await,
         Audit::Export { file } => {
             let db = super::open(config).await?;
@@ -159,7 +171,8 @@ async fn look(config: Option<&Path>, id: Uuid, format: Format, by: &By) -> Done 
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     let mut conn = db.acquire().await?;
-    show::print(&audit::show::records(&mut conn, &pen.vault, id).await?, format)
+    let gaps = audit::show::gaps(&mut conn, id).await?;
+    show::print(&gaps, &audit::show::records(&mut conn, &pen.vault, id).await?, format)
 }
 
 async fn verify(config: Option<&Path>, what: Verify) -> Done {
@@ -201,6 +214,14 @@ fn say(report: &Report, has_key: bool) -> Done {
         "intact: {} records, {} checkpoints in the trail, {} kept outside",
         report.records, report.checkpoints, report.kept
     );
+    for gone in &report.removed {
+        println!(
+            "{} records of {} removed by retention on {}",
+            gone.records,
+            gone.month,
+            super::moment(gone.removed_at)
+        );
+    }
     if report.covered < report.records {
         println!("{} of them are under no checkpoint yet", report.records - report.covered);
     }

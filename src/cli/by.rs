@@ -18,9 +18,14 @@ pub struct By {
 }
 
 impl By {
+    /// Who that is.
+    pub(super) fn name(&self) -> String {
+        self.by.clone().unwrap_or_else(os_user)
+    }
+
     /// The record of what staff did; the rule names the command, `what` says what came of it.
     pub(super) fn record(&self, rule: &'static str, what: &str) -> Record {
-        let who = self.by.clone().unwrap_or_else(os_user);
+        let who = self.name();
         Record {
             rule: Some(rule),
             detail: Some(format!("by {who}: {what}")),

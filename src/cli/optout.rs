@@ -1,6 +1,5 @@
 //! `maskline optout`: opt-outs that reached staff by other means than a text.
 
-mod ask;
 mod list;
 mod number;
 
@@ -10,10 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use jiff::Timestamp;
 use sqlx::{PgConnection, PgPool};
 
-use self::{
-    ask::ask,
-    number::{OneNumber, Whom, holds},
-};
+use self::number::{OneNumber, Whom, holds};
 use super::{Done, Failure, by::By, moment, numbers::Format, words};
 use crate::{
     audit::{self, Record},
@@ -246,7 +242,7 @@ async fn remove(
             moment(at)
         );
         if !yes {
-            ask()?;
+            super::ask::ask("give --yes if they do want to be texted")?;
         }
     }
 

@@ -17,6 +17,8 @@ pub struct AuditSettings {
     pub signer: Option<Arc<Signer>>,
     /// Places outside the database that are given each checkpoint.
     pub targets: Vec<Target>,
+    /// For how many whole months records are kept; for ever unless set.
+    pub keep_months: Option<u32>,
 }
 
 impl AuditSettings {
@@ -47,7 +49,8 @@ impl AuditSettings {
             }
         });
         let targets = from.optional("MASKLINE_AUDIT_CHECKPOINTS", targets).unwrap_or_default();
-        Self { signer: signer.map(Arc::new), targets }
+        let keep_months = from.optional("MASKLINE_AUDIT_KEEP_MONTHS", months);
+        Self { signer: signer.map(Arc::new), targets, keep_months }
     }
 }
 
@@ -56,6 +59,13 @@ fn origin(value: &str) -> Result<String, String> {
         Ok(value.to_owned())
     } else {
         Err("must be a name without spaces and plus signs, such as mask.example".into())
+    }
+}
+
+fn months(value: &str) -> Result<u32, String> {
+    match value.parse() {
+        Ok(months @ 1..=1200) => Ok(months),
+        _ => Err("must be a whole number of months from 1 to 1200".into()),
     }
 }
 

@@ -125,6 +125,26 @@ pub async fn block(
     Ok(!is_known)
 }
 
+/// Keeps the opt-out of somebody who is about to be forgotten, by the tag of their number alone; false
+/// where they may be texted. Should they come back, they are silent until they say otherwise.
+pub async fn outlive(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<bool> {
+    let in_force = super::fold(&history(conn, person).await?);
+    let kept = sqlx::query!(
+        "insert into suppressed_tag (tag, is_own)
+         select p.tag, $2
+         from person p
+         join suppression s on s.person_id = p.id
+         where p.id = $1 and p.tag is not null
+         on conflict (tag) do nothing",
+        person as _,
+        // A release without the ledger silenced people by their own texts only.
+        in_force.own || !in_force.suppressed,
+    )
+    .execute(conn)
+    .await?;
+    Ok(kept.rows_affected() > 0)
+}
+
 /// Whether somebody who is silenced, or is not, said so later than at that time; of consent only
 /// their own texts count. A text that came late counts from when it was sent.
 pub async fn has_spoken(

@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 
 pub use self::{
     fold::{InForce, fold},
-    ledger::{Entry, append, block, has_spoken, history, lock},
+    ledger::{Entry, append, block, has_spoken, history, lock, outlive},
     silent::{Silent, list, silent_since},
 };
 use crate::{

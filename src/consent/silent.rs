@@ -42,6 +42,8 @@ pub async fn list(conn: &mut PgConnection, vault: &Vault) -> sqlx::Result<Vec<Si
                order by seq
                limit 1
            ) e on true
+           -- Whoever was forgotten is nobody that could be texted.
+           where p.erased_at is null
            order by s.since, s.person_id"#
     )
     .fetch_all(conn)

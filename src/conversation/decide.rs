@@ -5,9 +5,11 @@
 mod doors;
 mod late;
 mod people;
+mod staff;
 
 use jiff::Timestamp;
 
+pub use self::staff::{erase, opt_out};
 use super::{
     Address, Conversation, EndReason, State,
     command::{Command, Rule},
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     code::Code,
-    ids::{ConversationId, PersonId},
+    ids::ConversationId,
     texts::{Answer, Language},
 };
 
@@ -40,16 +42,6 @@ pub fn decide(facts: &Facts, command: &Command, now: Timestamp) -> Decision {
         judge.command(command)
     };
     Decision { rule, conversation: judge.conversation, effects: judge.effects }
-}
-
-/// Decides what staff's word does that a person is to be texted no more.
-pub fn opt_out(open: &[Conversation], person: PersonId) -> Vec<Effect> {
-    let ended = open.iter().flat_map(|conversation| {
-        let other = conversation.other(person);
-        let told = other.map(|other| Effect::tell(other, conversation.id, Answer::Ended));
-        std::iter::once(Effect::End(conversation.id, EndReason::OptedOut)).chain(told)
-    });
-    std::iter::once(Effect::Suppress(person)).chain(ended).collect()
 }
 
 struct Judge<'a> {

@@ -83,10 +83,12 @@ pub enum EndReason {
     Reported,
     /// The carrier connects a participant and their masked number no more.
     CarrierBlocked,
+    /// A participant was forgotten.
+    Erased,
 }
 
 impl EndReason {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Left,
         Self::OptedOut,
         Self::Expired,
@@ -96,6 +98,7 @@ impl EndReason {
         Self::Blocked,
         Self::Reported,
         Self::CarrierBlocked,
+        Self::Erased,
     ];
 
     /// The name under which it is stored.
@@ -110,6 +113,7 @@ impl EndReason {
             Self::Blocked => "blocked",
             Self::Reported => "reported",
             Self::CarrierBlocked => "carrier_blocked",
+            Self::Erased => "erased",
         }
     }
 

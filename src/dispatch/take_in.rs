@@ -41,6 +41,15 @@ pub(super) struct Taken {
     pub(super) open: Vec<Conversation>,
 }
 
+impl Taken {
+    /// Whether its sender was forgotten while it waited for their lock. Taken in once more, they are
+    /// somebody new.
+    pub(super) fn has_lost_sender(&self, texts: &[Parsed]) -> bool {
+        let is_sent = texts.get(self.place).is_some_and(|it| it.text.from.is_some());
+        is_sent && self.number.is_some() && !self.is_from_ours && self.person.is_none()
+    }
+}
+
 /// Takes in these texts, and returns those that are new, in their order. A second delivery that
 /// comes while the first is being handled waits here for its commit.
 ///

@@ -103,6 +103,21 @@ pub async fn keep(
     Ok(())
 }
 
+/// Marks the pictures of somebody who is forgotten: none is served any more, and the next round removes
+/// them from the storage. Returns how many.
+pub async fn erase(conn: &mut PgConnection, sender: PersonId) -> sqlx::Result<u64> {
+    let marked = sqlx::query!(
+        "update media
+         set is_erased = true, state = 'refused', refused = coalesce(refused, 'erased'),
+             source_url_sealed = null, token_digest = null, expires_at = null
+         where sender_id = $1 and not is_erased",
+        sender as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(marked.rows_affected())
+}
+
 /// 32 bytes in hexadecimal that nobody can guess.
 fn secret() -> String {
     let [first, second]: [u128; 2] = rand::random();

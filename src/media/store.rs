@@ -271,22 +271,44 @@ pub(super) async fn forget_unwanted(conn: &mut PgConnection) -> sqlx::Result<()>
     Ok(())
 }
 
-/// Pictures that came before this, as many as this at most, with their names in the storage. Those
-/// that a text still waits for are left: without them nothing would ever let it go.
+/// Pictures that came before this, or whose sender was forgotten, as many as this at most, with their
+/// names in the storage. Those that a text still waits for are left: without them nothing would ever
+/// let it go. So are those that a legal hold covers, and those that somebody fetches this moment.
 pub(super) async fn old(
     conn: &mut PgConnection,
     before: Timestamp,
     count: i64,
+    now: Timestamp,
 ) -> sqlx::Result<Vec<(MediaId, String)>> {
     let rows = sqlx::query!(
         "select m.id, m.storage_key
          from media m
-         where m.created_at < $1
+         where (m.created_at < $1 or m.is_erased)
+             and (not m.is_erased or m.leased_until is null or m.leased_until < $3)
              and not exists (select from outbox o where o.id = m.text_id and o.held)
+             and not exists (
+                 select from legal_hold h
+                 where h.released_at is null
+                     and (h.person_id is null or h.person_id = m.sender_id or exists (
+                         select from participant p
+                         where p.conversation_id = m.conversation_id
+                             and p.person_id = h.person_id
+                     ))
+                     and (h.conversation_id is null or h.conversation_id = m.conversation_id)
+                     and (h.masked_number is null or exists (
+                         select from participant p
+                         join masked_number n on n.id = p.masked_number_id
+                         where p.conversation_id = m.conversation_id
+                             and n.number = h.masked_number
+                     ))
+                     and (h.from_at is null or m.created_at >= h.from_at)
+                     and (h.until_at is null or m.created_at < h.until_at)
+             )
          order by m.created_at
          limit $2",
         before.to_sqlx() as _,
         count,
+        now.to_sqlx() as _,
     )
     .fetch_all(conn)
     .await?;

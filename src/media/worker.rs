@@ -284,7 +284,7 @@ pub async fn remove_old(app: &App) -> sqlx::Result<usize> {
     let before = now.saturating_sub(app.settings.media.keep).unwrap_or(Timestamp::MIN);
     let mut count = 0;
     loop {
-        let old = store::old(&mut conn, before, BATCH).await?;
+        let old = store::old(&mut conn, before, BATCH, now).await?;
         for (picture, key) in &old {
             if let Err(error) = app.settings.media.storage.remove(key).await {
                 tracing::warn!(%error, "an old picture could not be removed; trying again later");

@@ -50,6 +50,36 @@ pub(super) async fn drop_blocked(
     drop_for(conn, person, &Which::Through(number), now).await
 }
 
+/// Drops what waits for somebody who is forgotten, and what of their words waits for others, also where
+/// nobody knows whether it was sent. Returns how many texts.
+///
+/// What is being sent this moment can no longer be held back.
+pub async fn drop_erased(
+    conn: &mut PgConnection,
+    person: PersonId,
+    now: Timestamp,
+) -> sqlx::Result<usize> {
+    let dropped = sqlx::query_as!(
+        Left,
+        r#"with dropped as (
+               delete from outbox
+               where (recipient_id = $1 or author_id = $1) and state in ('queued', 'unknown')
+               returning id, conversation_id, recipient_id, sent_to, masked_number_id
+           )
+           select d.id, d.conversation_id, d.recipient_id, d.sent_to, d.masked_number_id,
+               m.number as masked_number, $2::timestamptz as "at!"
+           from dropped d
+           join masked_number m on m.id = d.masked_number_id"#,
+        person as _,
+        now.to_sqlx() as _,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let count = dropped.len();
+    note(conn, dropped, "erased", now).await?;
+    Ok(count)
+}
+
 /// Which of the texts that are queued for somebody are dropped.
 enum Which {
     /// All but those that go out although they opted out.

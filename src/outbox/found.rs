@@ -41,7 +41,7 @@ pub async fn unsettled(
 ) -> sqlx::Result<Vec<Unsettled>> {
     let rows = sqlx::query!(
         r#"select o.id, o.attempt, o.state = 'sending' as "is_under_way!", o.body_sealed,
-               p.id as phone, p.wrapped_key as "wrapped_key!", p.number_sealed as "number!",
+               p.id as phone, p.wrapped_key, p.number_sealed,
                o.author_id as "author_id: PersonId", author.wrapped_key as "author_key?",
                m.number as masked_number,
                coalesce(o.tried_at, o.due_at) as "tried_at!: SqlTimestamp"
@@ -61,7 +61,9 @@ pub async fn unsettled(
     for row in rows {
         let from = row.masked_number.parse();
         let opened = || -> Result<(PhoneNumber, String), Unreadable> {
-            let to = vault.number(row.phone, &row.wrapped_key, &row.number)?;
+            let wrapped = row.wrapped_key.as_deref().ok_or(Unreadable)?;
+            let number = row.number_sealed.as_deref().ok_or(Unreadable)?;
+            let to = vault.number(row.phone, wrapped, number)?;
             let Some(body) = &row.body_sealed else { return Ok((to, String::new())) };
             let author = vault.author_of(row.author_id, row.author_key.as_deref())?;
             Ok((to, author.read(Field::OutboxBody, row.id, body)?))

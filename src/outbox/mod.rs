@@ -31,7 +31,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::{
-    dropped::{drop_queued, drop_words},
+    dropped::{drop_erased, drop_queued, drop_words},
     found::{Unsettled, accept_found, unsettled},
     held::release,
     redirect::redirect,

@@ -1,9 +1,13 @@
 //! The one place where a real number is kept.
 
+mod about;
+pub mod export;
+
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
+pub use self::about::{About, about};
 use crate::{
     ids::PersonId,
     phone::PhoneNumber,
@@ -71,4 +75,23 @@ pub async fn number(
     .await?;
     let Some(found) = found else { return Ok(None) };
     Ok(Some(vault.number(person, &found.wrapped_key, &found.number_sealed)?))
+}
+
+/// Destroys a person's key, tag and number. Nobody can read what they wrote from then on, and a text
+/// from their number is somebody new.
+pub async fn destroy(
+    conn: &mut PgConnection,
+    person: PersonId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update person
+         set tag = null, wrapped_key = null, number_sealed = null, erased_at = $2
+         where id = $1",
+        person as _,
+        now.to_sqlx() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

@@ -53,6 +53,12 @@ pub async fn offer_move(
     Ok(offered.rows_affected() == 1)
 }
 
+/// Takes back the MOVE code of somebody who is forgotten.
+pub async fn forget_offer(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<()> {
+    sqlx::query!("delete from move_code where person_id = $1", person as _).execute(conn).await?;
+    Ok(())
+}
+
 /// Seats one phone where another sat. The code is used up, and whom the old phone must not meet the
 /// new one must not meet either.
 pub async fn move_to(

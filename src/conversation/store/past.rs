@@ -19,7 +19,8 @@ pub async fn past(conn: &mut PgConnection, whose: &Address) -> sqlx::Result<Opti
                c.reopen_asked_by as "asked_by: PersonId",
                o.person_id as "other!: PersonId", o.masked_number_id as "other_number!: MaskedNumberId",
                m.number,
-               not exists (select from suppression s where s.person_id = o.person_id)
+               exists (select from person p where p.id = o.person_id and p.tag is not null)
+                   and not exists (select from suppression s where s.person_id = o.person_id)
                    and not exists (
                        select from carrier_block b
                        where b.person_id = o.person_id

@@ -2,13 +2,13 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use crate::cli::Done;
+use super::Done;
 
-/// Asks on the terminal; there is nobody to ask elsewhere.
-pub(super) fn ask() -> Done {
+/// Asks on the terminal; there is nobody to ask elsewhere, and `instead` says what to do there.
+pub(super) fn ask(instead: &str) -> Done {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        return Err("nobody can be asked here: give --yes if they do want to be texted".into());
+        return Err(format!("nobody can be asked here: {instead}").into());
     }
     eprint!("Type yes to go on: ");
     if said_yes(&mut input.lock()) { Ok(()) } else { Err("nothing was changed".into()) }

@@ -1,0 +1,176 @@
+//! All there is of one person, for them: lines of JSON.
+//!
+//! What others wrote to them is theirs as far as it reached them. Whom they talked to stands nowhere
+//! in it, neither by number nor by id, and neither does what others said of them to staff.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+
+use crate::{
+    clock::SqlTimestamp,
+    ids::{ConsentEventId, ConversationId, PersonId, RecordId},
+    vault::{Author, Field, Unreadable, Vault},
+};
+
+/// What the first line says that it is.
+const FORMAT: &str = "maskline subject export v1";
+
+/// Why nothing was exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The database could not be used.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The file could not be written.
+    #[error("the file: {0}")]
+    File(#[from] io::Error),
+}
+
+/// Writes all there is of a person. Returns how many records.
+///
+/// # Errors
+/// The database's or the file's; and where the person was forgotten, that nothing can be opened.
+pub async fn write(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    person: PersonId,
+    now: Timestamp,
+    mut to: impl Write,
+) -> Result<usize, ExportError> {
+    let mut put = |line: &Value| -> io::Result<()> {
+        serde_json::to_writer(&mut to, line)?;
+        to.write_all(b"\n")
+    };
+    let found = sqlx::query!(
+        "select wrapped_key, number_sealed, first_seen_at from person where id = $1",
+        person as _,
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let wrapped = found.wrapped_key.ok_or(Unreadable).map_err(sqlx::Error::from)?;
+    let sealed = found.number_sealed.ok_or(Unreadable).map_err(sqlx::Error::from)?;
+    let author = vault.author(person, &wrapped).map_err(sqlx::Error::from)?;
+    let number = vault.number(person, &wrapped, &sealed).map_err(sqlx::Error::from)?;
+    put(&json!({
+        "format": FORMAT,
+        "exported_at": now,
+        "person": person,
+        "number": number.as_str(),
+        "first_seen_at": found.first_seen_at.to_jiff(),
+    }))?;
+    for line in consents(conn, &author, person).await? {
+        put(&line)?;
+    }
+    let records = records(conn, vault, person).await?;
+    for line in &records {
+        put(line)?;
+    }
+    put(&json!({"end": records.len()}))?;
+    to.flush()?;
+    Ok(records.len())
+}
+
+async fn consents(
+    conn: &mut PgConnection,
+    author: &Author,
+    person: PersonId,
+) -> sqlx::Result<Vec<Value>> {
+    let rows = sqlx::query!(
+        r#"select e.id as "id: ConsentEventId", e.at, e.kind, e.rule, e.channel, e.evidence,
+               e.evidence_sealed, e.disclosure, m.number as "masked_number?"
+           from consent_event e
+           left join masked_number m on m.id = e.masked_number_id
+           where e.person_id = $1
+           order by e.seq"#,
+        person as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let line = |row| {
+        let Row { id, at, sealed, clear, rest } = row;
+        let words = sealed.map(|sealed: Vec<u8>| author.read(Field::Evidence, id, &sealed));
+        let mut line = json!({"at": at, "evidence": words.transpose()?.or(clear)});
+        merge(&mut line, rest);
+        Ok(json!({"consent": line}))
+    };
+    rows.into_iter()
+        .map(|row| Row {
+            id: row.id,
+            at: row.at.to_jiff(),
+            sealed: row.evidence_sealed,
+            clear: row.evidence,
+            rest: json!({
+                "kind": row.kind, "rule": row.rule, "channel": row.channel,
+                "disclosure": row.disclosure, "masked_number": row.masked_number,
+            }),
+        })
+        .map(line)
+        .collect()
+}
+
+/// An entry on consent, with what must be opened apart.
+struct Row {
+    id: ConsentEventId,
+    at: Timestamp,
+    sealed: Option<Vec<u8>>,
+    clear: Option<String>,
+    rest: Value,
+}
+
+fn merge(line: &mut Value, more: Value) {
+    if let (Value::Object(line), Value::Object(more)) = (line, more) {
+        line.extend(more);
+    }
+}
+
+/// What they wrote and did, and what reached them. Records about them that others called for say only
+/// that they are there.
+async fn records(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    person: PersonId,
+) -> sqlx::Result<Vec<Value>> {
+    let rows = sqlx::query!(
+        r#"select r.id as "id: RecordId", r.at, r.kind, r.rule,
+               r.conversation_id as "conversation: ConversationId", r.masked_number, r.carrier_id,
+               r.person_id is not distinct from $1 as "is_by!",
+               case when r.kind = 'staff' then null else r.detail end as detail,
+               r.body_sealed, r.media_sealed, r.author_id as "author: PersonId",
+               k.wrapped_key as "author_key?"
+           from audit_record r
+           left join person k on k.id = r.author_id
+               -- Another's words only where they arrived.
+               and (k.id = $1 or exists (
+                   select from audit_record sent
+                   where sent.text_id = r.text_id
+                       and sent.kind in ('accepted', 'accepted_twice', 'delivered')
+               ))
+           where $1 in (r.person_id, r.recipient_id, r.author_id)
+               and (r.person_id = $1 or r.kind not in ('blocked', 'person_reported', 'moved'))
+               -- Notes of staff are theirs only where they are sealed under the person's key.
+               and (r.kind <> 'staff' or r.body_sealed is null or r.author_id = $1)
+           order by r.at, r.id"#,
+        person as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let lines = rows.into_iter().map(|row| {
+        let author = vault.author_of(row.author, row.author_key.as_deref()).ok();
+        let open =
+            |field, sealed: Option<Vec<u8>>| author.as_ref()?.read(field, row.id, &sealed?).ok();
+        let words = open(Field::RecordBody, row.body_sealed);
+        let media = open(Field::RecordMedia, row.media_sealed);
+        let media = media.and_then(|media| serde_json::from_str::<Value>(&media).ok());
+        let at = SqlTimestamp::to_jiff(row.at);
+        json!({"record": {
+            "at": at, "kind": row.kind, "rule": row.rule,
+            "direction": if row.is_by { "by you" } else { "to you" },
+            "conversation": row.conversation, "masked_number": row.masked_number,
+            "carrier_id": row.carrier_id, "words": words, "media": media, "detail": row.detail,
+        }})
+    });
+    Ok(lines.collect())
+}
