@@ -260,23 +260,6 @@ pub async fn close(
     Ok(if exists { Closed::Before } else { Closed::Never })
 }
 
-/// Closes what staff were to do for somebody who is forgotten. What they reported stays open.
-pub async fn close_of(
-    conn: &mut PgConnection,
-    person: PersonId,
-    now: Timestamp,
-) -> sqlx::Result<u64> {
-    let closed = sqlx::query!(
-        "update task set closed_at = $2, outcome = 'the person was erased'
-         where person_id = $1 and closed_at is null and kind in ('soft_opt_out', 'carrier_block')",
-        person as _,
-        now.to_sqlx() as _,
-    )
-    .execute(conn)
-    .await?;
-    Ok(closed.rows_affected())
-}
-
 /// How many tasks of each kind are open, and how many of those overdue by the database's clock.
 pub async fn open(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, i64, i64)>> {
     let rows = sqlx::query!(

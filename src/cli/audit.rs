@@ -1,11 +1,12 @@
 //! `maskline audit`: what proves that no record of the trail was changed.
 
+mod key;
 mod retain;
 mod show;
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, BufWriter, Write},
+    io::{self, BufReader, BufWriter},
     path::{Path, PathBuf},
 };
 
@@ -59,7 +60,7 @@ Example:  maskline audit verify
     #[command(after_help = "\
 Example:  maskline audit key mask.example
           maskline audit key mask.example --private /etc/maskline/audit-key    prints the public key only")]
-    Key(Key),
+    Key(key::Key),
     /// Show what was said in a conversation, or what a task is about, words opened. That you looked is
     /// put on record first.
     ///
@@ -115,25 +116,6 @@ pub struct Verify {
     export: Option<PathBuf>,
 }
 
-/// Whose key, and where to.
-#[derive(Debug, Args)]
-pub struct Key {
-    /// The log's name, such as the host of `MASKLINE_PUBLIC_URL`. It stands in every checkpoint.
-    #[arg(value_name = "NAME", value_parser = name)]
-    name: String,
-    /// Write the private key into this new file instead of printing it.
-    #[arg(long, value_name = "FILE")]
-    private: Option<PathBuf>,
-}
-
-fn name(text: &str) -> Result<String, String> {
-    if audit::note::is_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("must be a name without spaces and plus signs".into())
-    }
-}
-
 /// Runs one of the commands.
 ///
 /// # Errors
@@ -142,7 +124,7 @@ pub async fn run(config: Option<&Path>, command: Audit) -> Done {
     match command {
         Audit::Verify(what) => verify(config, what).await,
         Audit::Checkpoint => print_checkpoint(config).await,
-        Audit::Key(key) => make_key(&key),
+        Audit::Key(what) => key::make(&what),
         Audit::Retain(what) => retain::run(config, what).await,
         Audit::Show { id, format, by } => look(config, id, format, &by).await,
         Audit::Export { file } => {
@@ -281,17 +263,6 @@ async fn print_checkpoint(config: Option<&Path>) -> Done {
     };
     tx.commit().await?;
     print!("{}", note.ok_or("nothing is signed yet")?);
-    Ok(())
-}
-
-fn make_key(key: &Key) -> Done {
-    let signer = Signer::new(&key.name, &rand::random());
-    if let Some(path) = &key.private {
-        writeln!(private_file(path)?, "{}", signer.to_text())?;
-        println!("{}", signer.verifier());
-    } else {
-        println!("private  {}\npublic   {}", signer.to_text(), signer.verifier());
-    }
     Ok(())
 }
 

@@ -38,6 +38,7 @@ const NAMES: &[&str] = &[
     "MASKLINE_AUDIT_KEY",
     "MASKLINE_AUDIT_ORIGIN",
     "MASKLINE_AUDIT_CHECKPOINTS",
+    "MASKLINE_AUDIT_KEEP_MONTHS",
 ];
 
 /// The names that may also be given as `NAME_FILE`: a file that holds the value.

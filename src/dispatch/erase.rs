@@ -1,6 +1,7 @@
 //! Forgetting one person.
 
 use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 use super::{Outcome, apply::apply, finish, trail::Origin};
@@ -9,7 +10,7 @@ use crate::{
     consent::{self, Channel},
     conversation::{decide, store},
     ids::PersonId,
-    media, outbox, people, tasks,
+    media, outbox, people,
     vault::Pen,
 };
 
@@ -63,7 +64,7 @@ pub async fn erase(
     let outcome = Outcome { origin, effects: &effects, traceparent: None };
     finish(conn, pen, &[outcome], Vec::new(), now).await?;
     store::forget_offer(conn, person).await?;
-    tasks::close_of(conn, person, now).await?;
+    close_tasks(conn, person, now).await?;
     let is_silent = consent::outlive(conn, person).await?;
     let detail = format!(
         "{} records by them, {} to them; {} conversations ended, {texts} texts dropped, {pictures} \
@@ -79,4 +80,21 @@ pub async fn erase(
     // Last: the tag is unique, so this waits for all who refer to the person.
     people::destroy(conn, person, now).await?;
     Ok(Erased::Now { conversations: open.len(), texts, pictures, is_silent })
+}
+
+/// Closes what staff were to do for somebody who is forgotten. What they reported stays open.
+async fn close_tasks(
+    conn: &mut PgConnection,
+    person: PersonId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update task set closed_at = $2, outcome = 'the person was erased'
+         where person_id = $1 and closed_at is null and kind in ('soft_opt_out', 'carrier_block')",
+        person as _,
+        now.to_sqlx() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }

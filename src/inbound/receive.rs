@@ -98,8 +98,12 @@ async fn take_in(app: &App, desk: &Desk, texts: &[Parsed]) -> sqlx::Result<usize
 }
 
 /// Whether somebody else's transaction was first to what this one wanted, as a constraint or a
-/// deadlock says: judged again, it sees what the other has done.
+/// deadlock says, or as the row of a sender who was forgotten meanwhile: judged again, it sees what the
+/// other has done.
 fn is_lost_race(error: &sqlx::Error) -> bool {
+    if matches!(error, sqlx::Error::RowNotFound) {
+        return true;
+    }
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| matches!(&*code, "23505" | "40001" | "40P01"))
 }

@@ -3,6 +3,7 @@
 //! A text with pictures is promised at once and held, so that it keeps its place in its lane. What
 //! is fetched is a stranger's file: only what can be seen of it is passed on, never the file.
 
+mod old;
 mod picture;
 mod release;
 mod serve;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::{task::JoinSet, time::Instant};
 
 use super::{
-    Refusal, Sources, picture,
+    Refusal, Sources, old, picture,
     release::release_settled,
     source::NotFetched,
     store::{self, Claim, Outcome},
@@ -280,20 +280,20 @@ fn backoff(attempt: i16, chance: f64) -> SignedDuration {
 pub async fn remove_old(app: &App) -> sqlx::Result<usize> {
     let mut conn = app.db.acquire().await?;
     let now = database::time(&mut conn, &app.clock).await?;
-    store::forget_unwanted(&mut conn).await?;
+    old::forget_unwanted(&mut conn).await?;
     let before = now.saturating_sub(app.settings.media.keep).unwrap_or(Timestamp::MIN);
     let mut count = 0;
     loop {
-        let old = store::old(&mut conn, before, BATCH, now).await?;
-        for (picture, key) in &old {
+        let found = old::find(&mut conn, before, BATCH, now).await?;
+        for (picture, key) in &found {
             if let Err(error) = app.settings.media.storage.remove(key).await {
                 tracing::warn!(%error, "an old picture could not be removed; trying again later");
                 return Ok(count);
             }
-            store::forget(&mut conn, *picture).await?;
+            old::forget(&mut conn, *picture).await?;
             count += 1;
         }
-        if old.len() < usize::try_from(BATCH).unwrap_or_default() {
+        if found.len() < usize::try_from(BATCH).unwrap_or_default() {
             return Ok(count);
         }
     }
