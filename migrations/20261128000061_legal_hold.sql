@@ -41,6 +41,7 @@ do $$
 begin
     if exists (select from pg_roles where rolname = 'maskline_app') then
         grant select, insert, update on legal_hold to maskline_app;
+        grant execute on function legal_hold_covers to maskline_app;
     end if;
 end
 $$;

@@ -28,4 +28,11 @@ begin
     execute format('drop table %I', name);
 end
 $$;
+do $$
+begin
+    if exists (select from pg_roles where rolname = 'maskline_app') then
+        grant select on audit_removal to maskline_app;
+    end if;
+end
+$$;
 revoke execute on function audit_lock_month, audit_drop_month from public;

@@ -13,6 +13,7 @@ use super::{cannot, tell};
 use crate::{
     audit::{
         self,
+        note::Verifier,
         retain::{self, Month, Terms},
         verify::Judge,
         walk,
@@ -33,6 +34,9 @@ pub struct Retain {
     /// The folder for the manifests, a file for each month. Keep them where you keep checkpoints.
     #[arg(long, value_name = "FOLDER", required_unless_present = "preview")]
     manifests: Option<PathBuf>,
+    /// The public key of an earlier signing key, where it was replaced; may be repeated.
+    #[arg(long = "key", value_name = "VERIFIER")]
+    keys: Vec<Verifier>,
     /// Who removes it.
     #[command(flatten)]
     by: By,
@@ -63,7 +67,8 @@ pub(super) async fn run(config: Option<&Path>, what: Retain) -> Done {
         ask("give --yes to remove them")?;
     }
     eprintln!("verifying the whole trail first");
-    let judge = Judge::new(vec![signer.verifier()], Vec::new());
+    let keys = std::iter::once(signer.verifier()).chain(what.keys).collect();
+    let judge = Judge::new(keys, Vec::new());
     let report = walk::verify(&mut conn, judge, tell).await?;
     if !report.is_intact() {
         return Err(
