@@ -105,6 +105,9 @@ async fn who_is_erased_can_be_read_by_nobody_and_the_trail_is_intact() {
     let said = erase(&test, &ann, &["--case", "ticket 4711", "--yes"]).done();
     assert!(said.contains("erased: 1 conversations ended, 2 texts dropped, 1 pictures"), "{said}");
     assert!(!said.contains("opt-out"), "{said}");
+    assert_eq!(test.column("select body from outbox").await, ["This conversation has ended."]);
+    let dropped = "select count(*) from audit_record where kind = 'dropped' and detail = 'erased'";
+    assert_eq!(test.value::<i64>(dropped).await, 2);
 
     test.deliver().await;
     assert_eq!(ben.last(), "This conversation has ended.");
