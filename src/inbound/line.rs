@@ -75,7 +75,8 @@ impl Intake {
 }
 
 async fn serve_alone(turn: Turn, Waiting { text, reply }: Waiting) {
-    let received = within(PATIENCE, receive_alone(&turn.intake.app, &turn.intake.desk, &text)).await;
+    let received =
+        within(PATIENCE, receive_alone(&turn.intake.app, &turn.intake.desk, &text)).await;
     // Nobody listens any more where it took too long: the carrier delivers it again.
     reply.send(received).ok();
 }
@@ -85,7 +86,8 @@ async fn serve_together(mut turn: Turn, waiting: Vec<Waiting>) {
         waiting.into_iter().map(|waiting| (waiting.text, waiting.reply)).unzip();
     metrics::histogram!("maskline_commit_texts")
         .record(f64::from(u32::try_from(texts.len()).unwrap_or(u32::MAX)));
-    match within(PATIENCE / 2, receive_together(&turn.intake.app, &turn.intake.desk, &texts)).await {
+    match within(PATIENCE / 2, receive_together(&turn.intake.app, &turn.intake.desk, &texts)).await
+    {
         Ok(()) => replies.into_iter().for_each(|reply| drop(reply.send(Ok(())))),
         Err(error) => {
             tracing::debug!(%error, texts = texts.len(), "texts could not be committed together: each alone");

@@ -56,11 +56,7 @@ async fn take_in_alone(app: &App, desk: &Desk, text: &Parsed) -> sqlx::Result<us
 }
 
 /// Takes in texts that wait together.
-pub(super) async fn receive_together(
-    app: &App,
-    desk: &Desk,
-    texts: &[Parsed],
-) -> sqlx::Result<()> {
+pub(super) async fn receive_together(app: &App, desk: &Desk, texts: &[Parsed]) -> sqlx::Result<()> {
     let new = take_in(app, desk, texts).await?;
     count_texts(texts.len(), new);
     Ok(())
