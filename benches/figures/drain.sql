@@ -67,7 +67,7 @@ begin
             || now_,
         counts = array(
             select count
-            from unnest(left_at, counts_) as left (at, count)
+            from unnest(left_at, counts_) as noted (at, count)
             where at > now_ - interval '1 second'
         ) || cardinality(claimed)
     where kind = 'sms';
