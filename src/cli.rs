@@ -8,6 +8,7 @@ mod by;
 pub mod conversations;
 pub mod holds;
 pub mod keys;
+pub mod list;
 pub mod numbers;
 pub mod optout;
 pub mod outbox;

@@ -1,7 +1,8 @@
 //! The sealed trail as lines of JSON, lossless, and its verification where there is no database.
 //!
 //! The first line names the columns and their types, the last says how many records there are. Behind
-//! the first stand the manifests of months that were removed because they were old. In between stand the records with their leaves, and each checkpoint behind the last that it covers.
+//! the first stand the manifests of months that were removed because they were old. In between stand
+//! the records with their leaves, and each checkpoint behind the last that it covers.
 
 use std::{
     collections::BTreeMap,

@@ -178,7 +178,9 @@ impl Checkpoint {
     pub fn open(note: &str, keys: &[Verifier]) -> Result<Self, NoteError> {
         let checkpoint = Self::read(note)?;
         // Without a key nothing is believed here.
-        let Some(_) = keys.first() else { return Err(NoteError::Stranger) };
+        if keys.is_empty() {
+            return Err(NoteError::Stranger);
+        }
         text(note, |_| Some(checkpoint.origin.clone()), keys)?;
         Ok(checkpoint)
     }

@@ -13,7 +13,7 @@ use std::{
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Done, Failure, by::By, numbers::Format};
+use super::{Done, Failure, by::By, list::Format};
 use crate::{
     audit::{
         self, checkpoint, export,

@@ -1,12 +1,17 @@
 //! `maskline conversations`: the open ones, and when they end by themselves.
 
-use std::{io::IsTerminal, path::Path};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use sqlx::PgPool;
 
-use super::{Done, by::By, moment, numbers::Format, pseudonym};
+use super::{
+    Done,
+    by::By,
+    list::{self, Format},
+    moment, pseudonym,
+};
 use crate::{
     audit::{self, Kind, Record},
     config,
@@ -90,30 +95,23 @@ async fn keep(db: &PgPool, id: ConversationId, until: &Until, by: &By) -> Done {
 }
 
 fn print(open: &[Open], format: Format) -> Done {
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(open)?),
-        Format::Table if open.is_empty() && std::io::stdout().is_terminal() => {
-            println!("No conversation is open.");
-        }
-        Format::Table => {
+    list::print(open, format, "No conversation is open.", |open| {
+        println!(
+            "{:<36}  {:<7}  {:<18}  {:<26}  {:<20}  {:<20}  ENDS AT THE LATEST",
+            "CONVERSATION", "STATE", "PEOPLE", "MASKED NUMBERS", "LAST TEXT", "ENDS BY SILENCE"
+        );
+        for one in open {
+            let people: Vec<String> = one.people.iter().map(pseudonym).collect();
             println!(
-                "{:<36}  {:<7}  {:<18}  {:<26}  {:<20}  {:<20}  ENDS AT THE LATEST",
-                "CONVERSATION", "STATE", "PEOPLE", "MASKED NUMBERS", "LAST TEXT", "ENDS BY SILENCE"
+                "{:<36}  {:<7}  {:<18}  {:<26}  {:<20}  {:<20}  {}",
+                one.id.to_string(),
+                one.state,
+                people.join(", "),
+                one.masked_numbers.join(", "),
+                one.last_talk_at.map_or_else(|| "-".into(), moment),
+                moment(one.ends_by_silence_at),
+                moment(one.ends_at),
             );
-            for one in open {
-                let people: Vec<String> = one.people.iter().map(pseudonym).collect();
-                println!(
-                    "{:<36}  {:<7}  {:<18}  {:<26}  {:<20}  {:<20}  {}",
-                    one.id.to_string(),
-                    one.state,
-                    people.join(", "),
-                    one.masked_numbers.join(", "),
-                    one.last_talk_at.map_or_else(|| "-".into(), moment),
-                    moment(one.ends_by_silence_at),
-                    moment(one.ends_at),
-                );
-            }
         }
-    }
-    Ok(())
+    })
 }

@@ -1,6 +1,6 @@
 //! `maskline holds`: legal holds, which win over erasure and retention.
 
-use std::{io::IsTerminal, path::Path};
+use std::path::Path;
 
 use clap::{ArgGroup, Args, Subcommand};
 use jiff::Timestamp;
@@ -9,9 +9,8 @@ use sqlx::PgPool;
 use super::{
     Done,
     by::{By, refuse_numbers},
-    moment,
-    numbers::Format,
-    pseudonym, words,
+    list::{self, Format},
+    moment, pseudonym, words,
 };
 use crate::{
     audit::{
@@ -179,30 +178,23 @@ async fn approve(db: &PgPool, id: HoldId, by: &By) -> Done {
 }
 
 fn print(holds: &[Hold], format: Format) -> Done {
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(holds)?),
-        Format::Table if holds.is_empty() && std::io::stdout().is_terminal() => {
-            println!("There is no hold.");
-        }
-        Format::Table => {
+    list::print(holds, format, "There is no hold.", |holds| {
+        println!(
+            "{:<36}  {:<20}  {:<10}  {:<28}  {:<44}  MATTER",
+            "HOLD", "PLACED", "BY", "STATE", "COVERS"
+        );
+        for hold in holds {
             println!(
-                "{:<36}  {:<20}  {:<10}  {:<28}  {:<44}  MATTER",
-                "HOLD", "PLACED", "BY", "STATE", "COVERS"
+                "{:<36}  {:<20}  {:<10}  {:<28}  {:<44}  {}",
+                hold.id.to_string(),
+                moment(hold.placed_at),
+                hold.placed_by,
+                state(hold),
+                covers(hold),
+                hold.matter,
             );
-            for hold in holds {
-                println!(
-                    "{:<36}  {:<20}  {:<10}  {:<28}  {:<44}  {}",
-                    hold.id.to_string(),
-                    moment(hold.placed_at),
-                    hold.placed_by,
-                    state(hold),
-                    covers(hold),
-                    hold.matter,
-                );
-            }
         }
-    }
-    Ok(())
+    })
 }
 
 fn state(hold: &Hold) -> String {

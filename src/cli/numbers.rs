@@ -5,10 +5,10 @@ mod sync;
 
 use std::path::Path;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use sqlx::PgConnection;
 
-use super::{Done, Failure, by::By, now, open, open_at, words};
+use super::{Done, Failure, by::By, list::Format, now, open, open_at, words};
 use crate::{
     audit::{self, Record},
     carrier::Flowroute,
@@ -76,15 +76,6 @@ pub enum Numbers {
         #[command(flatten)]
         by: By,
     },
-}
-
-/// How a list is printed.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Format {
-    /// Aligned columns.
-    Table,
-    /// One JSON array.
-    Json,
 }
 
 /// Runs one of the commands.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sqlx::{PgConnection, PgPool};
 
 use self::number::{OneNumber, Whom, holds};
-use super::{Done, Failure, by::By, moment, numbers::Format, words};
+use super::{Done, Failure, by::By, list::Format, moment, words};
 use crate::{
     audit::{self, Record},
     clock::Clock,

@@ -1,12 +1,17 @@
 //! `maskline outbox`: the texts of which nobody knows whether the carrier has them.
 
-use std::{io::IsTerminal, path::Path};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use jiff::SignedDuration;
 use sqlx::PgPool;
 
-use super::{Done, by::By, moment, numbers::Format};
+use super::{
+    Done,
+    by::By,
+    list::{self, Format},
+    moment,
+};
 use crate::{
     audit::{self, Record},
     ids::TextId,
@@ -93,32 +98,25 @@ async fn decide(db: &PgPool, Texts { ids, by }: &Texts, is_sent: bool) -> Done {
 }
 
 fn print(unknown: &[Listed], format: Format) -> Done {
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(unknown)?),
-        Format::Table if unknown.is_empty() && std::io::stdout().is_terminal() => {
-            println!("No text is unknown.");
-        }
-        Format::Table => {
+    list::print(unknown, format, "No text is unknown.", |unknown| {
+        println!(
+            "{:<36}  {:<20}  {:>8}  {:<36}  {:<16}  {:>5}  {:>7}  STATE",
+            "TEXT", "UNKNOWN SINCE", "AGE", "CONVERSATION", "MASKED NUMBER", "TRIES", "RESENDS"
+        );
+        for text in unknown {
             println!(
-                "{:<36}  {:<20}  {:>8}  {:<36}  {:<16}  {:>5}  {:>7}  STATE",
-                "TEXT", "UNKNOWN SINCE", "AGE", "CONVERSATION", "MASKED NUMBER", "TRIES", "RESENDS"
+                "{:<36}  {:<20}  {:>8}  {:<36}  {:<16}  {:>5}  {:>7}  {}",
+                text.id.to_string(),
+                moment(text.unknown_since),
+                age(text.age_seconds),
+                text.conversation.map_or_else(|| "-".into(), |id| id.to_string()),
+                text.masked_number,
+                text.attempts,
+                text.resends,
+                state(text),
             );
-            for text in unknown {
-                println!(
-                    "{:<36}  {:<20}  {:>8}  {:<36}  {:<16}  {:>5}  {:>7}  {}",
-                    text.id.to_string(),
-                    moment(text.unknown_since),
-                    age(text.age_seconds),
-                    text.conversation.map_or_else(|| "-".into(), |id| id.to_string()),
-                    text.masked_number,
-                    text.attempts,
-                    text.resends,
-                    state(text),
-                );
-            }
         }
-    }
-    Ok(())
+    })
 }
 
 fn state(text: &Listed) -> &'static str {

@@ -1,6 +1,6 @@
 //! `maskline tasks`: what staff must look at.
 
-use std::{io::IsTerminal, path::Path};
+use std::path::Path;
 
 use clap::Subcommand;
 
@@ -9,9 +9,8 @@ use sqlx::PgPool;
 use super::{
     Done,
     by::{By, refuse_numbers},
-    moment,
-    numbers::Format,
-    pseudonym, words,
+    list::{self, Format},
+    moment, pseudonym, words,
 };
 use crate::{
     audit::{self, Record},
@@ -90,35 +89,28 @@ async fn close(db: &PgPool, id: TaskId, outcome: &str, by: &By) -> Done {
 }
 
 fn print(tasks: &[Listed], format: Format) -> Done {
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(tasks)?),
-        Format::Table if tasks.is_empty() && std::io::stdout().is_terminal() => {
-            println!("There is nothing to look at.");
-        }
-        Format::Table => {
+    list::print(tasks, format, "There is nothing to look at.", |tasks| {
+        println!(
+            "{:<36}  {:<13}  {:<20}  {:<8}  {:<36}  {:<16}  {:>7}  STATE",
+            "TASK", "KIND", "DUE", "PERSON", "CONVERSATION", "MASKED NUMBER", "RECORDS"
+        );
+        for task in tasks {
             println!(
-                "{:<36}  {:<13}  {:<20}  {:<8}  {:<36}  {:<16}  {:>7}  STATE",
-                "TASK", "KIND", "DUE", "PERSON", "CONVERSATION", "MASKED NUMBER", "RECORDS"
+                "{:<36}  {:<13}  {:<20}  {:<8}  {:<36}  {:<16}  {:>7}  {}",
+                task.id.to_string(),
+                task.kind,
+                moment(task.due_at),
+                task.person.map_or_else(|| "-".into(), pseudonym),
+                task.conversation.map_or_else(|| "-".into(), |id| id.to_string()),
+                task.masked_number.as_deref().unwrap_or("-"),
+                task.transcript_records,
+                state(task),
             );
-            for task in tasks {
-                println!(
-                    "{:<36}  {:<13}  {:<20}  {:<8}  {:<36}  {:<16}  {:>7}  {}",
-                    task.id.to_string(),
-                    task.kind,
-                    moment(task.due_at),
-                    task.person.map_or_else(|| "-".into(), pseudonym),
-                    task.conversation.map_or_else(|| "-".into(), |id| id.to_string()),
-                    task.masked_number.as_deref().unwrap_or("-"),
-                    task.transcript_records,
-                    state(task),
-                );
-                if let Some(detail) = &task.detail {
-                    println!("  {detail}");
-                }
+            if let Some(detail) = &task.detail {
+                println!("  {detail}");
             }
         }
-    }
-    Ok(())
+    })
 }
 
 fn state(task: &Listed) -> String {

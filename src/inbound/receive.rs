@@ -78,7 +78,10 @@ async fn take_in(app: &App, desk: &Desk, texts: &[Parsed]) -> sqlx::Result<usize
         let mut ready = desk.take().await?;
         tried += 1;
         let mut tx = match ready.conn.begin_with(begin_with).await {
-            Err(error) if is_dead(&error) && tried <= desk.most() => continue,
+            Err(error) if is_dead(&error) && tried <= desk.most() => {
+                tracing::debug!(%error, "a connection had died; taking the next");
+                continue;
+            }
             begun => begun?,
         };
         let new = dispatch::handle(app, &mut tx, texts).await?;

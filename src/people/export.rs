@@ -89,41 +89,15 @@ async fn consents(
     )
     .fetch_all(conn)
     .await?;
-    let line = |row| {
-        let Row { id, at, sealed, clear, rest } = row;
-        let words = sealed.map(|sealed: Vec<u8>| author.read(Field::Evidence, id, &sealed));
-        let mut line = json!({"at": at, "evidence": words.transpose()?.or(clear)});
-        merge(&mut line, rest);
-        Ok(json!({"consent": line}))
-    };
-    rows.into_iter()
-        .map(|row| Row {
-            id: row.id,
-            at: row.at.to_jiff(),
-            sealed: row.evidence_sealed,
-            clear: row.evidence,
-            rest: json!({
-                "kind": row.kind, "rule": row.rule, "channel": row.channel,
-                "disclosure": row.disclosure, "masked_number": row.masked_number,
-            }),
-        })
-        .map(line)
-        .collect()
-}
-
-/// An entry on consent, with what must be opened apart.
-struct Row {
-    id: ConsentEventId,
-    at: Timestamp,
-    sealed: Option<Vec<u8>>,
-    clear: Option<String>,
-    rest: Value,
-}
-
-fn merge(line: &mut Value, more: Value) {
-    if let (Value::Object(line), Value::Object(more)) = (line, more) {
-        line.extend(more);
-    }
+    let lines = rows.into_iter().map(|row| {
+        let words = row.evidence_sealed.map(|it| author.read(Field::Evidence, row.id, &it));
+        let evidence = words.transpose()?.or(row.evidence);
+        Ok(json!({"consent": {
+            "at": row.at.to_jiff(), "kind": row.kind, "rule": row.rule, "channel": row.channel,
+            "evidence": evidence, "disclosure": row.disclosure, "masked_number": row.masked_number,
+        }}))
+    });
+    lines.collect()
 }
 
 /// What they wrote and did, and what reached them. Records about them that others called for say only

@@ -256,6 +256,23 @@ async fn a_connection_that_dies_under_a_shared_commit_costs_no_text() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_that_has_served_lies_ready_for_a_moment_only() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 1).await;
+    let intake = Intake::new(test.app.clone());
+    let away = || test.app.db.size() as usize - test.app.db.num_idle();
+    intake.receive(text("one", &pairs[0][0], "hi")).await.unwrap();
+    assert!(away() > 0, "it lies ready");
+    let start = Instant::now();
+    while away() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "it was not given back");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(intake);
+    test.deliver().await;
+}
+
 /// Asks every connection of the pool at once, so that those that were ended while they lay idle are
 /// thrown away. The service goes on by itself; what a test does once must not meet one.
 async fn find_the_dead(test: &TestApp) {

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use crate::{
     audit::show::{Gap, Shown},
-    cli::{Done, moment, numbers::Format, pseudonym},
+    cli::{Done, list::Format, moment, pseudonym},
 };
 
 /// Prints the records of a conversation.

@@ -1,12 +1,13 @@
 //! `maskline numbers list`.
 
-use std::io::IsTerminal;
-
 use sqlx::PgConnection;
 
-use super::{Format, word};
+use super::word;
 use crate::{
-    cli::Done,
+    cli::{
+        Done,
+        list::{self, Format},
+    },
     clock::Clock,
     config::PoolSettings,
     pool::{self, Forecast, Listed, NumberState},
@@ -16,19 +17,11 @@ use crate::{
 pub(super) async fn run(conn: &mut PgConnection, settings: &PoolSettings, format: Format) -> Done {
     let now = Clock::System.now();
     let numbers = pool::list(conn, now).await?;
-    match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&numbers)?),
-        Format::Table if numbers.is_empty() && std::io::stdout().is_terminal() => {
-            println!(
-                "The pool is empty. Add your first number:  maskline numbers add +14155550100"
-            );
-        }
-        Format::Table => {
-            let forecast = pool::forecast(conn, settings, now).await?;
-            print!("{}\n{}", table(&numbers), outlook(&forecast));
-        }
-    }
-    Ok(())
+    let forecast = pool::forecast(conn, settings, now).await?;
+    let none = "The pool is empty. Add your first number:  maskline numbers add +14155550100";
+    list::print(&numbers, format, none, |numbers| {
+        print!("{}\n{}", table(numbers), outlook(&forecast));
+    })
 }
 
 fn table(numbers: &[Listed]) -> String {
