@@ -37,7 +37,7 @@ pub(crate) async fn measure(database: &Database, texts: u64) {
     let (script, until) =
         (format!("select bench_drain({BATCH});\n"), Until::Transactions(texts / BATCH));
     let times = pgbench::run(&database.postgres, &script, 1, until, None).await;
-    let base = per_second(texts, times.iter().sum());
+    let base = per_second(texts, times.iter().map(|timed| timed.took).sum());
     let left = database.count("select count(*) from outbox").await;
     assert_eq!(left, 0, "pgbench drained all of them");
     table::row("pgbench, 100 at a time", [format!("{base:.0}"), "1.00".to_owned()]);

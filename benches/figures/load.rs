@@ -14,7 +14,10 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
 
-use crate::database::{SECRET, masked_numbers};
+use crate::{
+    database::{SECRET, masked_numbers},
+    table::Timed,
+};
 
 /// When texts come.
 #[derive(Debug, Clone)]
@@ -53,14 +56,14 @@ impl Pace {
     }
 }
 
-/// Sends texts, and returns how long each took to be answered, from when it was to be sent, and how
-/// long it took in all.
+/// Sends texts, and returns when each was to be sent and how long it took from then to be answered,
+/// and how long it took in all.
 pub(crate) async fn run(
     address: SocketAddr,
     conversations: u64,
     connections: usize,
     pace: Pace,
-) -> (Vec<Duration>, Duration) {
+) -> (Vec<Timed>, Duration) {
     let next = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let clients: Vec<_> = (0..connections)
@@ -80,7 +83,7 @@ fn client(
     pace: &Pace,
     start: Instant,
     next: &AtomicU64,
-) -> Vec<Duration> {
+) -> Vec<Timed> {
     let mut chance: Xoshiro256PlusPlus = rand::make_rng();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -90,7 +93,7 @@ fn client(
         let request = request(chance.random_range(0..conversations), conversations);
         stream.write_all(request.as_bytes()).unwrap();
         let read = stream.read(&mut answer).unwrap();
-        times.push(due.elapsed());
+        times.push(Timed { at: due - start, took: due.elapsed() });
         let answer = &answer[..read];
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(answer));
     }

@@ -4,6 +4,8 @@ use std::{path::PathBuf, process::Command, time::Duration};
 
 use maskline::demo::postgres::PrivatePostgres;
 
+use crate::table::Timed;
+
 /// When pgbench stops.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Until {
@@ -13,14 +15,14 @@ pub(crate) enum Until {
 }
 
 /// Runs this script on so many connections; as fast as it can, or so many times a second in all,
-/// spread by chance. Returns how long each transaction took, from when it was to begin.
+/// spread by chance. Returns when each transaction was to begin, and how long it took from then.
 pub(crate) async fn run(
     postgres: &PrivatePostgres,
     script: &str,
     connections: usize,
     until: Until,
     rate: Option<f64>,
-) -> Vec<Duration> {
+) -> Vec<Timed> {
     let folder = std::env::temp_dir().join(format!("maskline-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let file = folder.join("script.sql");
@@ -41,20 +43,25 @@ pub(crate) async fn run(
     command.arg(postgres.url("postgres"));
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    // Each line: client, transaction, microseconds, …
     let mut times = Vec::new();
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();
         if path.file_name().unwrap().to_string_lossy().starts_with("log") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let time = |line: &str| {
-                line.split_whitespace().nth(2)?.parse().ok().map(Duration::from_micros)
-            };
-            times.extend(text.lines().filter_map(time));
+            times.extend(std::fs::read_to_string(&path).unwrap().lines().filter_map(time));
         }
     }
     std::fs::remove_dir_all(&folder).unwrap();
-    times
+    let start = times.iter().map(|timed| timed.at).min().unwrap_or_default();
+    times.iter().map(|timed| Timed { at: timed.at - start, ..*timed }).collect()
+}
+
+/// A line of pgbench's log: client, transaction, microseconds, script, when it ended in seconds and
+/// microseconds, …
+fn time(line: &str) -> Option<Timed> {
+    let fields: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
+    let [_, _, took, _, seconds, micros, ..] = fields[..] else { return None };
+    let (took, end) = (Duration::from_micros(took), Duration::from_secs(seconds));
+    Some(Timed { at: end + Duration::from_micros(micros) - took, took })
 }
 
 fn path() -> PathBuf {

@@ -59,7 +59,7 @@ pub(crate) async fn measure_memory(database: &Database, webhooks: u64) {
         let cells = [
             done.to_string(),
             format!("{:.1}", serving.memory()),
-            format!("{:.0}", Figures::of(times, took).per_second),
+            format!("{:.0}", Figures::of(&times, Duration::ZERO, took).per_second),
             format!("{each:.0}"),
             waiting.to_string(),
         ];
@@ -81,7 +81,7 @@ pub(crate) async fn measure_soak(database: &Database, seconds: u64, rate: u32) {
         let pace = Pace::per_second(f64::from(rate), Duration::from_secs(step));
         let (times, took) =
             load::run(serving.public, database.conversations, CONNECTIONS, pace).await;
-        let Figures { p50, p99, .. } = Figures::of(times, took);
+        let Figures { p50, p99, .. } = Figures::of(&times, Duration::ZERO, took);
         let waiting = database.count("select count(*) from outbox").await;
         let dead = database.count(&dead("outbox")).await;
         let cells = [

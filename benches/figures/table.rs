@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+/// So long at the start of a run is not counted: connections are made, plans are chosen, and each
+/// page is written whole into the log once. Services run for weeks.
+pub(crate) const WARM: Duration = Duration::from_secs(3);
+
+/// One of the texts of a run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timed {
+    /// When it was to begin, from the start of the run.
+    pub(crate) at: Duration,
+    /// How long it took from then.
+    pub(crate) took: Duration,
+}
+
 /// What one run brought.
 #[derive(Debug, Clone)]
 pub(crate) struct Figures {
@@ -12,13 +25,15 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    /// Of these times, in a run that took so long.
-    pub(crate) fn of(mut times: Vec<Duration>, took: Duration) -> Self {
+    /// Of what began after this, in a run that took so long.
+    pub(crate) fn of(times: &[Timed], from: Duration, took: Duration) -> Self {
+        let counted = times.iter().filter(|timed| timed.at >= from);
+        let mut times: Vec<_> = counted.map(|timed| timed.took).collect();
         assert!(!times.is_empty(), "nothing was measured");
         times.sort_unstable();
         let count = times.len();
         Self {
-            per_second: number(count) / took.as_secs_f64(),
+            per_second: number(count) / (took - from).as_secs_f64(),
             p50: times[count / 2],
             p95: times[count * 95 / 100],
             p99: times[count * 99 / 100],

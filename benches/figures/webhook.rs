@@ -12,7 +12,7 @@ use crate::{
     database::{Database, masked_numbers},
     load::{self, Pace},
     pgbench::{self, Until},
-    table::{self, Figures, ms},
+    table::{self, Figures, WARM, ms},
 };
 
 /// The figures of one number of connections.
@@ -33,7 +33,7 @@ pub(crate) async fn measure(database: &Database, connections: &[usize], seconds:
     table::heading(&what, &["connections", "texts/s", "ratio", "p50 ms", "p95 ms", "p99 ms"]);
     let mut rows = Vec::new();
     for &connections in connections {
-        let time = Duration::from_secs(seconds);
+        let time = WARM + Duration::from_secs(seconds);
         let pgbench = pgbench(database, connections, seconds, None).await;
         let alone = webhook(database, connections, Pace::For(time), 1).await;
         let sharing = webhook(database, connections, Pace::For(time), 64).await;
@@ -55,7 +55,7 @@ pub(crate) async fn at_half_load(database: &Database, rows: &[Row], seconds: u64
         let (rate, connections) = (row.sharing.per_second / 2.0, row.connections);
         let bare = commits(database, connections, seconds, rate).await;
         let pgbench = pgbench(database, connections, seconds, Some(rate)).await;
-        let pace = Pace::per_second(rate, Duration::from_secs(seconds));
+        let pace = Pace::per_second(rate, WARM + Duration::from_secs(seconds));
         let webhook = webhook(database, connections, pace, 64).await;
         for (what, figures) in [
             ("a bare commit", &bare),
@@ -81,17 +81,20 @@ async fn pgbench(
     database.clean().await;
     let (count, numbers) = (database.conversations, masked_numbers(database.conversations));
     let script = format!("\\set n random(0, {count} - 1)\nselect bench_talk(:n, {numbers});\n");
-    let until = Until::Seconds(seconds);
+    let time = WARM + Duration::from_secs(seconds);
+    let until = Until::Seconds(time.as_secs());
     let times = pgbench::run(&database.postgres, &script, connections, until, rate).await;
-    Figures::of(times, Duration::from_secs(seconds))
+    Figures::of(&times, WARM, time)
 }
 
 /// The least that can be committed.
 async fn commits(database: &Database, connections: usize, seconds: u64, rate: f64) -> Figures {
     database.clean().await;
-    let (script, until) = ("insert into bench_commit values (1);\n", Until::Seconds(seconds));
+    let time = WARM + Duration::from_secs(seconds);
+    let (script, until) =
+        ("insert into bench_commit values (1);\n", Until::Seconds(time.as_secs()));
     let times = pgbench::run(&database.postgres, script, connections, until, Some(rate)).await;
-    Figures::of(times, Duration::from_secs(seconds))
+    Figures::of(&times, WARM, time)
 }
 
 /// The webhook, on so many connections.
@@ -107,7 +110,7 @@ async fn webhook(
     stop.cancel();
     let relayed = database.count("select count(*) from outbox").await;
     assert_eq!(usize::try_from(relayed).unwrap(), times.len(), "each text is relayed once");
-    Figures::of(times, took)
+    Figures::of(&times, WARM, took)
 }
 
 async fn serve(database: &Database, texts_per_commit: usize) -> (SocketAddr, CancellationToken) {
