@@ -52,7 +52,7 @@ pub(crate) async fn run(
     }
     std::fs::remove_dir_all(&folder).unwrap();
     let start = times.iter().map(|timed| timed.at).min().unwrap_or_default();
-    times.iter().map(|timed| Timed { at: timed.at - start, ..*timed }).collect()
+    times.iter().map(|timed| Timed { at: timed.at.saturating_sub(start), ..*timed }).collect()
 }
 
 /// A line of pgbench's log: client, transaction, microseconds, script, when it ended in seconds and
@@ -61,7 +61,7 @@ fn time(line: &str) -> Option<Timed> {
     let fields: Vec<u64> = line.split_whitespace().map_while(|field| field.parse().ok()).collect();
     let [_, _, took, _, seconds, micros, ..] = fields[..] else { return None };
     let (took, end) = (Duration::from_micros(took), Duration::from_secs(seconds));
-    Some(Timed { at: end + Duration::from_micros(micros) - took, took })
+    Some(Timed { at: (end + Duration::from_micros(micros)).saturating_sub(took), took })
 }
 
 fn path() -> PathBuf {

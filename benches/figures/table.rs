@@ -33,7 +33,7 @@ impl Figures {
         times.sort_unstable();
         let count = times.len();
         Self {
-            per_second: number(count) / (took - from).as_secs_f64(),
+            per_second: number(count) / took.saturating_sub(from).as_secs_f64(),
             p50: times[count / 2],
             p95: times[count * 95 / 100],
             p99: times[count * 99 / 100],

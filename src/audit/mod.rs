@@ -72,6 +72,8 @@ pub enum Kind {
     CodeFailed,
     /// Words may be a wish to be left alone; the detail says which.
     Flagged,
+    /// The carrier connects a person and a masked number no more.
+    CarrierBlocked,
     /// The carrier connects a person and a masked number again.
     CarrierLifted,
     /// Staff changed when it ends by itself; the detail says to what.
@@ -127,6 +129,7 @@ impl Kind {
             Self::PersonReported => "person_reported",
             Self::CodeFailed => "code_failed",
             Self::Flagged => "flagged",
+            Self::CarrierBlocked => "carrier_blocked",
             Self::CarrierLifted => "carrier_lifted",
             Self::Kept => "kept",
             Self::Staff => "staff",

@@ -64,11 +64,11 @@ pub async fn erase(
     let outcome = Outcome { origin, effects: &effects, traceparent: None };
     finish(conn, pen, &[outcome], Vec::new(), now).await?;
     store::forget_offer(conn, person).await?;
-    close_tasks(conn, person, now).await?;
+    let tasks = close_tasks(conn, person, now).await?;
     let is_silent = consent::outlive(conn, person).await?;
     let detail = format!(
         "{} records by them, {} to them; {} conversations ended, {texts} texts dropped, {pictures} \
-         pictures, {} entries on consent; {}",
+         pictures, {} entries on consent, {tasks} tasks closed; {}",
         before.records_by,
         before.records_to,
         open.len(),
@@ -82,13 +82,14 @@ pub async fn erase(
     Ok(Erased::Now { conversations: open.len(), texts, pictures, is_silent })
 }
 
-/// Closes what staff were to do for somebody who is forgotten. What they reported stays open.
+/// Closes what staff were to do for somebody who is forgotten, and counts it. What they reported stays
+/// open.
 async fn close_tasks(
     conn: &mut PgConnection,
     person: PersonId,
     now: Timestamp,
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<u64> {
+    let closed = sqlx::query!(
         "update task set closed_at = $2, outcome = 'the person was erased'
          where person_id = $1 and closed_at is null and kind in ('soft_opt_out', 'carrier_block')",
         person as _,
@@ -96,5 +97,5 @@ async fn close_tasks(
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(closed.rows_affected())
 }

@@ -177,6 +177,13 @@ fn turns(effect: &Effect, origin: &Origin<'_>) -> Vec<Record> {
     let turn = |kind, conversation: Option<ConversationId>, detail: Option<String>| {
         vec![Record { conversation, detail, ..origin.record(kind) }]
     };
+    // On which number: it need not be the one that was texted.
+    let seated = |kind, id: ConversationId, seat: &Address| Record {
+        conversation: Some(id),
+        person: Some(seat.person),
+        masked_number: Some(seat.through.number.clone()),
+        ..origin.record(kind)
+    };
     let between = |kind, person: PersonId, other: PersonId, conversation| Record {
         conversation,
         person: Some(person),
@@ -184,8 +191,8 @@ fn turns(effect: &Effect, origin: &Origin<'_>) -> Vec<Record> {
         ..origin.record(kind)
     };
     match effect {
-        Effect::Open { fresh, .. } => turn(Kind::Opened, Some(fresh.id), None),
-        Effect::Join(id, _) => turn(Kind::Joined, Some(*id), None),
+        Effect::Open { fresh, starter, .. } => vec![seated(Kind::Opened, fresh.id, starter)],
+        Effect::Join(id, joiner) => vec![seated(Kind::Joined, *id, joiner)],
         Effect::Reopen { fresh, of, .. } => {
             turn(Kind::Reopened, Some(fresh.id), Some(of.to_string()))
         }

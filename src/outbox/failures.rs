@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::dropped;
 use crate::{
+    audit::{self, Kind, Record},
     consent::{self, Channel, Event, EventKind, Evidence},
     ids::{MaskedNumberId, PersonId},
     tasks::{self, Task},
@@ -39,18 +40,19 @@ pub(super) async fn block(
     stopped: Stopped<'_>,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let Stopped { person, number, rule, evidence, carrier_id, left_at } = stopped;
+    let Stopped { person, number, carrier_id, left_at, .. } = stopped;
     let event = Event {
         person,
         kind: EventKind::CarrierBlocked,
         masked_number: Some(number),
-        rule,
+        rule: stopped.rule,
         channel: Channel::Carrier,
-        evidence: Some(Evidence::Id(evidence)),
+        evidence: Some(Evidence::Id(stopped.evidence.clone())),
     };
     if !consent::block(conn, &event, left_at, now).await? {
         return Ok(());
     }
+    record_block(conn, &stopped, now).await?;
     dropped::drop_blocked(conn, person, number, now).await?;
     let task = Task {
         person: Some(person),
@@ -62,6 +64,25 @@ pub(super) async fn block(
     metrics::counter!("maskline_carrier_blocks_total").increment(1);
     tracing::warn!(%person, "a phone texted STOP to a masked number at the carrier: staff are called");
     Ok(())
+}
+
+async fn record_block(
+    conn: &mut PgConnection,
+    stopped: &Stopped<'_>,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let number =
+        sqlx::query_scalar!("select number from masked_number where id = $1", stopped.number as _)
+            .fetch_one(&mut *conn)
+            .await?;
+    let record = Record {
+        rule: Some(stopped.rule),
+        person: Some(stopped.person),
+        masked_number: number.parse().ok(),
+        carrier_id: stopped.carrier_id.map(str::to_owned),
+        ..Record::of(Kind::CarrierBlocked)
+    };
+    audit::record(conn, &[record], now).await
 }
 
 /// Notes a failure that may lie with the masked number, or with the phone. `why` is a word or two,

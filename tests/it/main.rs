@@ -45,6 +45,7 @@ mod pool;
 mod pooler;
 mod privacy;
 mod program;
+mod rebuild;
 mod receipts;
 mod reconcile;
 mod recovery;

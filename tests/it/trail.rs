@@ -53,7 +53,7 @@ async fn every_text_of_a_conversation_is_on_record() {
     test.deliver().await;
     assert_eq!(
         new_records(&test, &mut seen).await,
-        ["received talk", "relayed", "accepted", "failed"]
+        ["received talk", "relayed", "accepted", "failed", "carrier_blocked failed_1110"]
     );
     test.faults(Faults::default());
     // The failure said that Ben's phone had opted out.

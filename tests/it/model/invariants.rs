@@ -5,7 +5,7 @@ use jiff_sqlx::ToSqlx;
 use sqlx::Connection;
 
 use super::system::{Seen, System};
-use crate::support::opened;
+use crate::{rebuild::fold::State, support::opened};
 
 /// Each line names what is broken, and where.
 const BROKEN: &str = r"
@@ -109,6 +109,13 @@ pub async fn unfolded(system: &mut System, seen: &Seen) -> Option<String> {
         return Some(format!("the ledger says {suppressed:?} {cut:?}, in force is {seen:?}"));
     }
     None
+}
+
+/// Says whether the trail alone tells something else than the tables hold.
+pub async fn untold(system: &mut System) -> Option<String> {
+    let told = State::told(&mut system.conn, system.began).await;
+    let held = State::held(&mut system.conn).await;
+    (told != held).then(|| format!("the trail tells {told:#?}, there is {held:#?}"))
 }
 
 /// Says whether two who are to be kept apart sit together, or one person twice on a number.

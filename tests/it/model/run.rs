@@ -6,7 +6,7 @@ use maskline::carrier::wire::InboundText;
 
 use super::{
     compare::{Did, Names, differs, learn, reorder, show, state_differs},
-    invariants::{broken, seated_wrong, unfolded},
+    invariants::{broken, seated_wrong, unfolded, untold},
     ops::{Op, Text, name},
     system::{Seen, System},
     tally::Tally,
@@ -53,6 +53,7 @@ impl<'a> Run<'a> {
         }
         let seen = self.system.see().await;
         fail(unfolded(self.system, &seen).await)?;
+        fail(untold(self.system).await)?;
         let count = i64::try_from(self.texts.len()).unwrap();
         fail(broken(self.system, count).await)
     }
