@@ -14,6 +14,7 @@ pub mod optout;
 pub mod outbox;
 pub mod people;
 mod serving;
+pub mod staff;
 pub mod tasks;
 
 use std::{error::Error, path::Path, process::ExitCode};

@@ -97,6 +97,14 @@ id! {
     /// A legal hold.
     HoldId
 }
+id! {
+    /// A member of staff.
+    StaffId
+}
+id! {
+    /// A browser in which somebody of staff is signed in.
+    SessionId
+}
 
 #[expect(clippy::disallowed_methods, reason = "the one place where ids are made")]
 fn fresh() -> Uuid {

@@ -44,6 +44,7 @@ pub mod audit;
 
 // The office: starts the rooms, and looks in through windows.
 pub mod cli;
+pub mod console;
 pub mod demo;
 pub mod serve;
 

@@ -64,6 +64,9 @@ enum Command {
     /// Prove that no record of the audit trail was changed, and keep what proves it.
     #[command(subcommand, after_help = "Example:  maskline audit verify")]
     Audit(cli::audit::Audit),
+    /// Look after the accounts of the console.
+    #[command(subcommand, after_help = "Example:  maskline staff add \"Dana Ek\" --role admin")]
+    Staff(cli::staff::Staff),
     /// See the open conversations, and change when one ends by itself.
     #[command(subcommand, after_help = "Example:  maskline conversations list")]
     Conversations(cli::conversations::Conversations),
@@ -87,6 +90,7 @@ async fn main() -> ExitCode {
         Command::Keys(command) => cli::keys::run(config, command).await,
         Command::Tasks(command) => cli::tasks::run(config, command).await,
         Command::Audit(command) => cli::audit::run(config, command).await,
+        Command::Staff(command) => cli::staff::run(config, command).await,
         Command::Conversations(command) => cli::conversations::run(config, command).await,
     };
     telemetry::finish();

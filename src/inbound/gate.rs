@@ -23,7 +23,7 @@ pub(super) fn admits(app: &App, peer: SocketAddr, headers: &HeaderMap, secret: &
 
 /// The address of the caller: the last one in `X-Forwarded-For` that no proxy of ours wrote,
 /// believed only as far as trusted proxies vouch for it.
-fn caller(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+pub(crate) fn caller(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let forwarded =
         headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let hops: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();

@@ -25,6 +25,7 @@ use axum::{
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+pub(crate) use self::gate::caller;
 pub use self::{
     line::Intake,
     receive::{receive, receive_late, receive_receipt},

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 
 use super::Role;
-use crate::{app::App, audit::behind, database, http::Problem, outbox::backlog, tasks, telemetry};
+use crate::{
+    app::App, audit::behind, console, database, http::Problem, outbox::backlog, tasks, telemetry,
+};
 
 /// How long the database may take for a look that nothing depends on.
 const GLANCE: Duration = Duration::from_secs(2);
@@ -18,7 +20,8 @@ pub(super) fn routes(app: App, roles: &[Role]) -> Router {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(move |State(app)| ready(app, roles.clone())))
         .route("/metrics", get(metrics))
-        .with_state(app)
+        .with_state(app.clone())
+        .merge(console::routes(app))
 }
 
 /// Ready while the database answers, its schema fits, and nothing is being shut down; for what, it

@@ -34,6 +34,8 @@ pub enum Field {
     MediaFile,
     /// The words of staff that prove a consent.
     Evidence,
+    /// What the codes of somebody's second factor are made from.
+    SecondFactor,
 }
 
 impl Field {
@@ -48,6 +50,7 @@ impl Field {
             Self::MediaSource => "media.source_url",
             Self::MediaFile => "media.file",
             Self::Evidence => "consent_event.evidence",
+            Self::SecondFactor => "staff.totp",
         }
     }
 }

@@ -15,6 +15,7 @@ mod carrier_block;
 mod check;
 mod codes;
 mod consent;
+mod console;
 mod conversation;
 mod crossing;
 mod dead_phones;

@@ -1,0 +1,321 @@
+//! The accounts of staff: who may use the console, as what, and how it is made sure that it is them.
+
+pub mod attempt;
+pub mod password;
+pub mod session;
+pub mod totp;
+
+use std::fmt;
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+use self::totp::Secret;
+use crate::{
+    clock::SqlTimestamp,
+    ids::StaffId,
+    phone,
+    vault::{Field, Vault},
+};
+
+/// What somebody may do. Each account has one role, and none may do everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Looks after numbers and tasks. Reads no words.
+    Operator,
+    /// Searches and reads the trail; people stand in it masked.
+    Auditor,
+    /// Approves what others ask for.
+    Approver,
+    /// Looks after the accounts of staff. Reads no words.
+    Admin,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Operator, Self::Auditor, Self::Approver, Self::Admin];
+
+    /// Its name, as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Auditor => "auditor",
+            Self::Approver => "approver",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Reads the name of a role as it is stored.
+    pub(crate) fn read(name: &str) -> sqlx::Result<Self> {
+        let found = Self::ALL.into_iter().find(|role| role.as_str() == name);
+        found.ok_or_else(|| sqlx::Error::Decode(format!("no role is called {name}").into()))
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The name of an account: 1 to 60 characters on one line, and no telephone number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(String);
+
+impl Name {
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// What it must be, in words that follow the word that names it.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > 60 || text.contains(char::is_control) {
+            return Err("must be one line of 1 to 60 characters".into());
+        }
+        if phone::stands_in(text) {
+            return Err("must be a name, without a telephone number".into());
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a new account is opened with. Shown once; nothing of it is kept as it is.
+pub struct Opening {
+    /// Whose it is.
+    pub id: StaffId,
+    /// Good for one thing only: to sign in and choose another.
+    pub password: String,
+    /// What the codes of the second factor are made from.
+    pub secret: Secret,
+}
+
+/// Makes an account; none where the name is taken, even by one that is disabled.
+///
+/// # Errors
+/// The database's.
+pub async fn add(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    name: &Name,
+    role: Role,
+    now: Timestamp,
+) -> sqlx::Result<Option<Opening>> {
+    let opening =
+        Opening { id: StaffId::new(), password: password::draw(), secret: Secret::draw() };
+    let added = sqlx::query!(
+        "insert into staff (id, name, role, password_hash, totp_sealed, created_at)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (lower(name)) do nothing",
+        opening.id as _,
+        name.as_str(),
+        role.as_str(),
+        password::hash(&opening.password).await?,
+        opening.secret.seal(vault, opening.id),
+        now.to_sqlx() as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok((added.rows_affected() == 1).then_some(opening))
+}
+
+/// Gives an account a new password and a new second factor, and unlocks it; none where there is no
+/// such account. Every browser is signed out.
+///
+/// # Errors
+/// The database's.
+pub async fn reset(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    id: StaffId,
+    now: Timestamp,
+) -> sqlx::Result<Option<Opening>> {
+    let opening = Opening { id, password: password::draw(), secret: Secret::draw() };
+    let reset = sqlx::query!(
+        "update staff
+         set password_hash = $2, totp_sealed = $3, totp_step = 0, must_change = true, failures = 0,
+             locked_until = null
+         where id = $1 and disabled_at is null",
+        id as _,
+        password::hash(&opening.password).await?,
+        opening.secret.seal(vault, id),
+    )
+    .execute(&mut *conn)
+    .await?;
+    session::end_all(conn, id, None, session::End::Password, now).await?;
+    Ok((reset.rows_affected() == 1).then_some(opening))
+}
+
+/// Lets nobody in any more with an account, and signs every browser out; false where it was so
+/// before, or there is no such account.
+///
+/// # Errors
+/// The database's.
+pub async fn disable(conn: &mut PgConnection, id: StaffId, now: Timestamp) -> sqlx::Result<bool> {
+    let disabled = sqlx::query!(
+        "update staff set disabled_at = $2 where id = $1 and disabled_at is null",
+        id as _,
+        now.to_sqlx() as _,
+    )
+    .execute(&mut *conn)
+    .await?;
+    session::end_all(conn, id, None, session::End::Disabled, now).await?;
+    Ok(disabled.rows_affected() == 1)
+}
+
+/// Sets the password that somebody chose, and signs their other browsers out.
+///
+/// # Errors
+/// The database's.
+pub async fn set_password(
+    conn: &mut PgConnection,
+    id: StaffId,
+    hash: &str,
+    keep: crate::ids::SessionId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update staff set password_hash = $2, must_change = false where id = $1",
+        id as _,
+        hash,
+    )
+    .execute(&mut *conn)
+    .await?;
+    session::end_all(conn, id, Some(keep), session::End::Password, now).await
+}
+
+/// The hash of somebody's password.
+///
+/// # Errors
+/// The database's, or that there is no such account.
+pub async fn password_hash(conn: &mut PgConnection, id: StaffId) -> sqlx::Result<String> {
+    sqlx::query_scalar!("select password_hash from staff where id = $1", id as _)
+        .fetch_one(conn)
+        .await
+}
+
+/// An account as it is listed.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    /// Its id.
+    pub id: StaffId,
+    /// Its name.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Since when it is there.
+    pub created_at: Timestamp,
+    /// Since when it lets nobody in.
+    pub disabled_at: Option<Timestamp>,
+    /// Until when it lets nobody in, because signing in failed too often.
+    pub locked_until: Option<Timestamp>,
+    /// Whether it still has the password that it was made with.
+    pub must_change: bool,
+    /// When it was last used.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+impl Listed {
+    /// How it stands, in words.
+    pub fn state(&self) -> &'static str {
+        match (self.disabled_at, self.locked_until, self.must_change) {
+            (Some(_), ..) => "disabled",
+            (_, Some(_), _) => "locked",
+            (.., true) => "not used yet",
+            _ => "active",
+        }
+    }
+}
+
+/// Lists all accounts by name, those that are disabled at the end.
+///
+/// # Errors
+/// The database's.
+pub async fn list(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Vec<Listed>> {
+    let rows = sqlx::query!(
+        r#"select s.id, s.name, s.role, s.created_at, s.disabled_at, s.must_change,
+               case when s.locked_until > $1 then s.locked_until end
+                   as "locked_until: SqlTimestamp",
+               (select max(last_seen_at) from staff_session where staff_id = s.id)
+                   as "last_seen_at: SqlTimestamp"
+           from staff s
+           order by s.disabled_at is not null, lower(s.name)"#,
+        now.to_sqlx() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let listed = rows.into_iter().map(|row| {
+        Ok(Listed {
+            id: row.id,
+            name: row.name,
+            role: Role::read(&row.role)?,
+            created_at: row.created_at.to_jiff(),
+            disabled_at: row.disabled_at.map(SqlTimestamp::to_jiff),
+            locked_until: row.locked_until.map(SqlTimestamp::to_jiff),
+            must_change: row.must_change,
+            last_seen_at: row.last_seen_at.map(SqlTimestamp::to_jiff),
+        })
+    });
+    listed.collect()
+}
+
+/// The account of this name, whether or not it is disabled.
+///
+/// # Errors
+/// The database's.
+pub async fn find(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<StaffId>> {
+    sqlx::query_scalar!("select id from staff where lower(name) = lower($1)", name)
+        .fetch_optional(conn)
+        .await
+}
+
+/// The name and the role of an account.
+///
+/// # Errors
+/// The database's.
+pub async fn named(conn: &mut PgConnection, id: StaffId) -> sqlx::Result<Option<(String, Role)>> {
+    let found = sqlx::query!("select name, role from staff where id = $1", id as _)
+        .fetch_optional(conn)
+        .await?;
+    found.map(|found| Ok((found.name, Role::read(&found.role)?))).transpose()
+}
+
+/// How many accounts let somebody in who may do this.
+///
+/// # Errors
+/// The database's.
+pub async fn count(conn: &mut PgConnection, role: Role) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from staff where role = $1 and disabled_at is null"#,
+        role.as_str(),
+    )
+    .fetch_one(conn)
+    .await
+}
+
+/// What the second factor of an account is made from.
+fn open_secret(vault: &Vault, id: StaffId, sealed: &[u8]) -> sqlx::Result<Secret> {
+    let plain = vault.own().open(Field::SecondFactor, id, sealed)?;
+    Secret::read(&plain).ok_or_else(|| crate::vault::Unreadable.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_short_and_no_number() {
+        assert_eq!(Name::read("  Dana Ek ").unwrap().as_str(), "Dana Ek");
+        for wrong in ["", "  ", "a\nb", "206-555-0142", &"x".repeat(61)] {
+            assert!(Name::read(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The one table of routes: what each does and who may use it. All that is not in it does not exist.
+
+use axum::routing::{MethodRouter, any, get, post};
+
+use super::{
+    account, assets, home, page, sign_in,
+    staff::Role::{self, Admin, Approver, Auditor, Operator},
+};
+use crate::app::App;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum May {
+    /// Whoever reaches the private listener.
+    Anybody,
+    /// Whoever is signed in, even with the password that their account was made with.
+    Newcomer,
+    /// Whoever is signed in with one of these roles.
+    Only(&'static [Role]),
+}
+
+impl May {
+    /// Whether somebody with this role may.
+    pub fn admits(self, role: Role) -> bool {
+        match self {
+            Self::Anybody | Self::Newcomer => true,
+            Self::Only(roles) => roles.contains(&role),
+        }
+    }
+}
+
+/// A route of the console.
+pub(super) struct Route {
+    method: &'static str,
+    pub(super) path: &'static str,
+    pub(super) may: May,
+    /// What it does, for the handbook.
+    does: &'static str,
+    /// Under which word it stands in the navigation.
+    menu: Option<&'static str>,
+    pub(super) handler: MethodRouter<App>,
+}
+
+const EVERYBODY: May = May::Only(&[Operator, Auditor, Approver, Admin]);
+
+/// Every route, in the order of the navigation.
+pub(super) fn table() -> Vec<Route> {
+    let mut table = vec![
+        see("/", EVERYBODY, "what waits for you", get(home::page)).under("Overview"),
+        see("/console.css", May::Anybody, "how pages look", get(assets::style)),
+        see("/sign-in", May::Anybody, "the page for signing in", get(sign_in::page)),
+        act("/sign-in", May::Anybody, "sign in", post(sign_in::sign_in)),
+        act("/sign-out", May::Newcomer, "sign out", post(sign_in::sign_out)),
+    ];
+    table.extend(of_accounts());
+    // Deny what nobody allowed: it is not there.
+    table.push(see("/{*path}", May::Anybody, "not found", any(page::not_found)));
+    table
+}
+
+/// One's own account.
+fn of_accounts() -> Vec<Route> {
+    vec![
+        see("/password", May::Newcomer, "choose a password", get(account::password_page)),
+        act("/password", May::Newcomer, "choose a password", post(account::change_password)),
+        see("/sessions", EVERYBODY, "where you are signed in", get(account::sessions_page)),
+        act("/sessions/{id}/end", EVERYBODY, "sign one of your browsers out", post(account::end)),
+    ]
+}
+
+fn see(path: &'static str, may: May, does: &'static str, handler: MethodRouter<App>) -> Route {
+    Route { method: "GET", path, may, does, menu: None, handler }
+}
+
+fn act(path: &'static str, may: May, does: &'static str, handler: MethodRouter<App>) -> Route {
+    Route { method: "POST", ..see(path, may, does, handler) }
+}
+
+impl Route {
+    fn under(self, word: &'static str) -> Self {
+        Self { menu: Some(word), ..self }
+    }
+}
+
+/// A route as the handbook lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Listed {
+    /// The method.
+    pub method: &'static str,
+    /// The path, ids in braces.
+    pub path: &'static str,
+    /// Who may.
+    pub may: May,
+    /// What it does.
+    pub does: &'static str,
+    /// Under which word it stands in the navigation.
+    pub menu: Option<&'static str>,
+}
+
+/// Lists every route.
+pub fn listed() -> Vec<Listed> {
+    let listed = |route: &Route| Listed {
+        method: route.method,
+        path: route.path,
+        may: route.may,
+        does: route.does,
+        menu: route.menu,
+    };
+    table().iter().map(listed).collect()
+}
