@@ -10,7 +10,6 @@ use maskline::{
         staff::{self, Name, Role, totp},
     },
     http,
-    ids::StaffId,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +33,6 @@ impl Drop for Desk<'_> {
 /// Somebody with an account.
 #[derive(Clone)]
 pub struct Member {
-    pub id: StaffId,
     pub name: String,
     pub password: String,
     pub secret: totp::Secret,
@@ -59,9 +57,12 @@ pub fn cookie_of(answer: &Answer) -> Option<String> {
 /// The secret that somebody types into an app.
 pub fn secret_of(text: &str) -> totp::Secret {
     const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
-    let bits: String = text.chars().map(|c| format!("{:05b}", LETTERS.find(c).unwrap())).collect();
-    let bytes: Vec<u8> =
-        (0..20).map(|at| u8::from_str_radix(&bits[at * 8..][..8], 2).unwrap()).collect();
+    let bit = |at: usize| {
+        let letter = LETTERS.find(text.as_bytes()[at / 5] as char).unwrap();
+        u8::from(letter >> (4 - at % 5) & 1 == 1)
+    };
+    let byte = |at: usize| (0..8).fold(0, |byte, of| byte << 1 | bit(at * 8 + of));
+    let bytes: Vec<u8> = (0..20).map(byte).collect();
     totp::Secret::read(&bytes).unwrap()
 }
 
@@ -82,8 +83,8 @@ impl<'a> Desk<'a> {
         let (vault, now) = (&self.test.app.pen.vault, self.test.app.clock.now());
         let called = Name::read(name).unwrap();
         let opening = staff::add(&mut conn, vault, &called, role, now).await.unwrap().unwrap();
-        let (id, password, secret) = (opening.id, opening.password, opening.secret);
-        Member { id, name: name.to_owned(), password, secret }
+        let (password, secret) = (opening.password, opening.secret);
+        Member { name: name.to_owned(), password, secret }
     }
 
     /// Makes an account with a password of its own.

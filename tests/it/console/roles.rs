@@ -1,5 +1,7 @@
 //! Every role against every route, from the one table that the router is made of.
 
+use std::fmt::Write;
+
 use maskline::console::{self, May, staff::Role};
 
 use super::desk::Desk;
@@ -79,7 +81,7 @@ fn the_handbook_says_who_may() {
         let may = Role::ALL.map(|role| if route.may.admits(role) { "yes" } else { "" });
         let what = if route.method == "GET" { "page" } else { "button" };
         let cells = may.map(|may| format!(" {may} |")).concat();
-        table += &format!("| {what} `{}` | {} |{cells}\n", route.path, route.does);
+        writeln!(table, "| {what} `{}` | {} |{cells}", route.path, route.does).unwrap();
     }
     let handbook = include_str!("../../../docs/compliance.md");
     assert!(handbook.contains(&table), "put this into docs/compliance.md:\n{table}");
