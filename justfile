@@ -63,6 +63,10 @@ bench-large *options:
 bench-process *options:
     cargo bench --bench figures -- process {{ options }}
 
+# Measures a trail of ten million records: seal, verify, export, and the webhook meanwhile (20 min, 12 GB).
+bench-audit *options:
+    cargo bench --bench figures -- audit {{ options }}
+
 # Counts what 10 minutes of texts leave in the tables: dead rows, sizes.
 bench-soak *options:
     cargo bench --bench figures -- soak {{ options }}

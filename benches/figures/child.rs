@@ -66,11 +66,7 @@ impl Serving {
 
     /// How much memory it holds, in megabytes.
     pub(crate) fn memory(&self) -> f64 {
-        let status = format!("/proc/{}/status", self.process.id());
-        let status = std::fs::read_to_string(status).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kilobytes: usize = line.split_whitespace().next().unwrap().parse().unwrap();
-        table::number(kilobytes) / 1024.0
+        table::memory(self.process.id())
     }
 
     /// How much of the processor's time it has used.

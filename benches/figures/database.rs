@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     io::IsTerminal,
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -11,16 +12,19 @@ use maskline::{
     config::Settings,
     database,
     demo::postgres::{Options, PrivatePostgres},
-    vault::Vault,
+    vault::{Author, Field, Vault},
 };
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use uuid::Uuid;
 
 /// The secret in the webhook's path.
 pub(crate) const SECRET: &str = "a-secret-of-the-benchmark";
 /// The master key: the bytes 0 to 31.
 pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-/// So much is sent to the database at once.
+/// So much is sent to the database at once, in a transaction of its own: a trail is one of many.
 const PORTION: usize = 1024 * 1024;
+/// One text in so many says something that the others do not.
+pub(crate) const RARE: u64 = 10_000;
 
 /// A database, and how much was loaded into it.
 #[derive(Debug)]
@@ -30,6 +34,8 @@ pub(crate) struct Database {
     pub(crate) vault: Vault,
     pub(crate) conversations: u64,
     pub(crate) records: u64,
+    /// The first person of each conversation, who writes all that the trail holds.
+    authors: Mutex<Vec<Author>>,
 }
 
 impl Database {
@@ -42,7 +48,8 @@ impl Database {
         let mut conn = pool.acquire().await.unwrap();
         let vault = Vault::open(&mut conn, &MASTER_KEY.parse().unwrap()).await.unwrap();
         drop(conn);
-        let database = Self { postgres, pool, vault, conversations, records };
+        let database =
+            Self { postgres, pool, vault, conversations, records, authors: Mutex::default() };
         let start = Instant::now();
         database.load_conversations().await;
         database.load_records().await;
@@ -131,7 +138,20 @@ impl Database {
         let person = id.parse().unwrap();
         let it = self.vault.person(person, &number.parse().unwrap());
         let (tag, key, number) = (bytes(&it.tag), bytes(&it.wrapped_key), bytes(&it.number_sealed));
+        if self.records > 0 && n.is_multiple_of(2) {
+            let author = self.vault.author(person, &it.wrapped_key).unwrap();
+            self.authors.lock().unwrap().push(author);
+        }
         writeln!(to, "{id}\t{tag}\t{key}\t{number}\tnow")
+    }
+
+    /// What the author of a conversation wrote, sealed for the record with this id.
+    fn words(&self, conversation: u64, n: u64, record: &str) -> String {
+        let author = &self.authors.lock().unwrap()[usize::try_from(conversation).unwrap()];
+        let rare = if n.is_multiple_of(RARE) { "the umbrella" } else { "the parcel" };
+        let words = format!("Nr. {n}: {rare} is behind the door, see you at {}", n % 24);
+        let record: Uuid = record.parse().unwrap();
+        bytes(&author.seal(Field::RecordBody, record, words.as_bytes()).to_bytes())
     }
 
     /// The trail of texts that were passed on, two records each, and the carrier's ids of them. The
@@ -173,15 +193,15 @@ impl Database {
         let (start, days) = (Timestamp::now() - SignedDuration::from_hours(480), 1_728_000_000_u64);
         let record = "audit_record (id, at, kind, conversation_id, person_id, recipient_id,
             masked_number, carrier_id, text_id, author_id, body_sealed)";
-        // As long as a text of some words is once it is sealed.
-        let body = bytes(&[0x5a; 70]);
         self.copy(record, texts, |n, to| {
             let passed = SignedDuration::from_millis(i64::try_from(days * n / texts).unwrap());
             let (at, c) = (start + passed, n % count);
             let (conversation, one, two) = (id('c', c), id('b', 2 * c), id('b', 2 * c + 1));
             let (through, carrier) = (masked_number(c % numbers), carrier_id(n, texts));
             let (first, second, text) = (id('d', 2 * n), id('d', 2 * n + 1), id('e', n));
+            let body = self.words(c, n, &first);
             writeln!(to, "{first}\t{at}\treceived\t{conversation}\t{one}\t\\N\t{through}\t{carrier}\t\\N\t{one}\t{body}")?;
+            let body = self.words(c, n, &second);
             writeln!(to, "{second}\t{at}\trelayed\t{conversation}\t{one}\t{two}\t{through}\t{carrier}\t{text}\t{one}\t{body}")
         })
         .await;
@@ -204,13 +224,12 @@ impl Database {
         let mut conn = self.pool.acquire().await.unwrap();
         sqlx::raw_sql("set session_replication_role = replica").execute(&mut *conn).await.unwrap();
         let mut told = Instant::now();
-        let mut into = conn.copy_in_raw(&format!("copy {table} from stdin")).await.unwrap();
+        let copy = format!("copy {table} from stdin");
         let mut portion = String::with_capacity(PORTION + 1024);
         for n in 0..count {
             line(n, &mut portion).unwrap();
             if portion.len() > PORTION {
-                into.send(portion.as_bytes()).await.unwrap();
-                portion.clear();
+                put(&mut conn, &copy, &mut portion).await;
                 if told.elapsed() > Duration::from_millis(500) {
                     told = Instant::now();
                     let name = table.split(' ').next().unwrap_or_default();
@@ -218,11 +237,17 @@ impl Database {
                 }
             }
         }
-        into.send(portion.as_bytes()).await.unwrap();
-        into.finish().await.unwrap();
+        put(&mut conn, &copy, &mut portion).await;
         progress("");
         sqlx::raw_sql("reset session_replication_role").execute(&mut *conn).await.unwrap();
     }
+}
+
+async fn put(conn: &mut PgConnection, copy: &str, portion: &mut String) {
+    let mut into = conn.copy_in_raw(copy).await.unwrap();
+    into.send(portion.as_bytes()).await.unwrap();
+    into.finish().await.unwrap();
+    portion.clear();
 }
 
 /// Tells whoever watches how far it is, on one line.
@@ -243,7 +268,7 @@ pub(crate) fn masked_number(n: u64) -> String {
 }
 
 /// An id of a kind, in the order of time as all ids are.
-fn id(kind: char, n: u64) -> String {
+pub(crate) fn id(kind: char, n: u64) -> String {
     format!("0190{kind}000-{:04x}-7000-8000-{:012x}", n >> 32, n)
 }
 

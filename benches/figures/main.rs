@@ -12,6 +12,7 @@
     reason = "a benchmark measures real time, prints, and ends at the first thing that is wrong"
 )]
 
+mod audit;
 mod child;
 mod database;
 mod drain;
@@ -36,6 +37,8 @@ enum Part {
     Large,
     /// The start of a process, its size, and its memory.
     Process,
+    /// A trail of many records: seal, verify, export and search it, and what that costs the webhook.
+    Audit,
     /// What a long run leaves in the tables.
     Soak,
 }
@@ -64,9 +67,12 @@ struct Wishes {
     /// How many conversations are open in the large database.
     #[arg(long, default_value_t = 1_000_000)]
     large_conversations: u64,
-    /// How many records the trail of the large database holds.
+    /// How many records the trail of the large database holds, and the one that is measured itself.
     #[arg(long, default_value_t = 10_000_000)]
     large_records: u64,
+    /// How many conversations these are where the trail itself is measured.
+    #[arg(long, default_value_t = 20_000)]
+    audit_conversations: u64,
     /// How many texts the process takes in while its memory is watched.
     #[arg(long, default_value_t = 1_000_000)]
     webhooks: u64,
@@ -108,6 +114,12 @@ async fn main() {
     }
     if asked(Part::Large) {
         large(&wishes).await;
+    }
+    if asked(Part::Audit) {
+        let database = Database::start(wishes.audit_conversations, wishes.large_records).await;
+        audit::measure(&database).await;
+        audit::beside_the_webhook(&database, wishes.seconds).await;
+        database.stop().await;
     }
     if asked(Part::Soak) {
         let small = Database::start(wishes.conversations, 0).await;

@@ -72,3 +72,11 @@ pub(crate) fn ms(time: Duration) -> String {
 pub(crate) fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap())
 }
+
+/// How much memory a process holds, in megabytes.
+pub(crate) fn memory(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes: usize = line.split_whitespace().next().unwrap().parse().unwrap();
+    number(kilobytes) / 1024.0
+}

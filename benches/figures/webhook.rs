@@ -105,7 +105,7 @@ async fn webhook(
     texts_per_commit: usize,
 ) -> Figures {
     database.clean().await;
-    let (address, stop) = serve(database, texts_per_commit).await;
+    let (address, stop) = serve(&app(database, texts_per_commit).await).await;
     let (times, took) = load::run(address, database.conversations, connections, pace).await;
     stop.cancel();
     let relayed = database.count("select count(*) from outbox").await;
@@ -113,14 +113,19 @@ async fn webhook(
     Figures::of(&times, WARM, took)
 }
 
-async fn serve(database: &Database, texts_per_commit: usize) -> (SocketAddr, CancellationToken) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+/// What a process of the service has, that takes so many texts into one commit at most.
+pub(crate) async fn app(database: &Database, texts_per_commit: usize) -> App {
     let settings =
         database.settings(&[("MASKLINE_TEXTS_PER_COMMIT", &texts_per_commit.to_string())]);
     let pool = database::connect(&settings.database_url).await.unwrap();
-    let app = App::new(pool, settings, database.vault.clone(), Clock::System, Randomness::os());
+    App::new(pool, settings, database.vault.clone(), Clock::System, Randomness::os())
+}
+
+/// Opens the public listener, until the token is cancelled.
+pub(crate) async fn serve(app: &App) -> (SocketAddr, CancellationToken) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    tokio::spawn(http::listen(listener, inbound::routes(app), stop.clone()));
+    tokio::spawn(http::listen(listener, inbound::routes(app.clone()), stop.clone()));
     (address, stop)
 }

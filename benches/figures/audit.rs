@@ -1,0 +1,164 @@
+//! The trail of ten million records: sealing, verifying and exporting it, and what that costs the webhook.
+
+use std::{
+    fs::File,
+    io::BufWriter,
+    time::{Duration, Instant},
+};
+
+use maskline::{
+    app::App,
+    audit::{
+        behind::behind,
+        export,
+        seal::{Sealer, Step},
+        verify::Judge,
+        walk,
+    },
+};
+
+use crate::{
+    database::Database,
+    load::{self, Pace},
+    table::{self, Figures, WARM, ms},
+    webhook,
+};
+
+/// How many times the webhook is measured with and without something beside it, by turns.
+const TURNS: usize = 3;
+/// On so many connections.
+const CONNECTIONS: usize = 8;
+
+/// Seals, verifies and exports the whole trail, and prints how many records a second each takes.
+pub(crate) async fn measure(database: &Database) {
+    table::heading(
+        &format!("the trail, {} records", database.records),
+        &["records", "seconds", "records/s", "aim", "memory MB"],
+    );
+    let start = Instant::now();
+    let count = seal(webhook::app(database, 64).await).await;
+    row("seal", count, start.elapsed(), "1,000");
+    database.run("vacuum analyze audit_leaf").await;
+
+    let mut conn = database.pool.acquire().await.unwrap();
+    let start = Instant::now();
+    let report =
+        walk::verify(&mut conn, Judge::new(Vec::new(), Vec::new()), |_, _| {}).await.unwrap();
+    assert!(report.is_intact(), "{:?}", report.findings);
+    row("verify", report.records, start.elapsed(), "100,000");
+
+    let path = std::env::temp_dir().join(format!("maskline-figures-{}.jsonl", std::process::id()));
+    let to = BufWriter::new(File::create_new(&path).unwrap());
+    let start = Instant::now();
+    let written = export::write(&mut conn, to, |_, _| {}).await.unwrap();
+    row("export, all that is sealed", written, start.elapsed(), "20,000");
+    std::fs::remove_file(&path).unwrap();
+}
+
+/// Seals all that is not, and counts it.
+async fn seal(app: App) -> u64 {
+    let (mut sealer, mut count) = (Sealer::new(app), 0);
+    loop {
+        match sealer.step().await.unwrap() {
+            Step::More(more) => count += more,
+            Step::Done(more) => return count + more,
+            Step::Others => unreachable!("nobody else seals"),
+        }
+    }
+}
+
+fn row(what: &str, records: u64, took: Duration, aim: &str) {
+    let records = usize::try_from(records).unwrap();
+    let seconds = took.as_secs_f64();
+    let cells = [
+        records.to_string(),
+        format!("{seconds:.1}"),
+        format!("{:.0}", table::number(records) / seconds),
+        aim.to_owned(),
+        format!("{:.0}", table::memory(std::process::id())),
+    ];
+    table::row(what, cells);
+}
+
+/// Something that goes on beside the webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    Sealer,
+    Verifying,
+}
+
+impl Beside {
+    const ALL: [Self; 3] = [Self::Nothing, Self::Sealer, Self::Verifying];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing beside it",
+            Self::Sealer => "the sealer beside it",
+            Self::Verifying => "sealer, and somebody verifies",
+        }
+    }
+}
+
+/// Measures the webhook with something beside it and without, by turns, and prints the best of each.
+pub(crate) async fn beside_the_webhook(database: &Database, seconds: u64) {
+    let columns = ["texts/s", "ratio", "p99 ms", "half: p50 ms", "half: p99 ms", "behind"];
+    table::heading(&format!("webhook, {CONNECTIONS} connections, best of {TURNS}"), &columns);
+    let time = WARM + Duration::from_secs(seconds);
+    let mut full = Beside::ALL.map(|_| Vec::new());
+    for _ in 0..TURNS {
+        for (place, beside) in Beside::ALL.into_iter().enumerate() {
+            full[place].push(run(database, beside, Pace::For(time)).await.0);
+        }
+    }
+    let best = full.map(|figures| {
+        figures.into_iter().max_by(|a, b| a.per_second.total_cmp(&b.per_second)).unwrap()
+    });
+    let half = Pace::per_second(best[0].per_second / 2.0, time);
+    let base = best[0].per_second;
+    for (beside, full) in Beside::ALL.into_iter().zip(&best) {
+        let (half, behind) = run(database, beside, half.clone()).await;
+        let cells = [
+            format!("{:.0}", full.per_second),
+            format!("{:.2}", full.per_second / base),
+            ms(full.p99),
+            ms(half.p50),
+            ms(half.p99),
+            if beside == Beside::Nothing { "-".to_owned() } else { behind.to_string() },
+        ];
+        table::row(beside.name(), cells);
+    }
+}
+
+/// One run, and how many records were not sealed at its end.
+async fn run(database: &Database, beside: Beside, pace: Pace) -> (Figures, u64) {
+    database.clean().await;
+    let app = webhook::app(database, 64).await;
+    let (address, stop) = webhook::serve(&app).await;
+    let sealing = (beside != Beside::Nothing).then(|| tokio::spawn(Sealer::new(app.clone()).run()));
+    let verifying = (beside == Beside::Verifying).then(|| {
+        let db = app.db.clone();
+        tokio::spawn(async move {
+            loop {
+                let mut conn = db.acquire().await.unwrap();
+                let judge = Judge::new(Vec::new(), Vec::new());
+                walk::verify(&mut conn, judge, |_, _| {}).await.unwrap();
+            }
+        })
+    });
+    let (times, took) = load::run(address, database.conversations, CONNECTIONS, pace).await;
+    let mut conn = database.pool.acquire().await.unwrap();
+    let left = behind(&mut conn).await.unwrap().records;
+    stop.cancel();
+    app.draining.cancel();
+    if let Some(verifying) = verifying {
+        verifying.abort();
+        verifying.await.ok();
+    }
+    if let Some(sealing) = sealing {
+        sealing.await.unwrap();
+    }
+    // What is left is sealed before the next run, so that each begins alike.
+    seal(app).await;
+    (Figures::of(&times, WARM, took), left.cast_unsigned())
+}
