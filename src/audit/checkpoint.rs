@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use sqlx::PgConnection;
 
 use super::{
@@ -79,6 +80,33 @@ pub async fn sign(conn: &mut PgConnection, signer: &Signer) -> Result<Option<Str
     .await?;
     sqlx::query!("update audit_seal set unsigned_since = null").execute(&mut *conn).await?;
     Ok(Some(note))
+}
+
+/// A checkpoint, and when it was signed.
+#[derive(Debug)]
+pub struct Signed {
+    /// How many records it counts.
+    pub size: i64,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// What was signed, with the signature.
+    pub note: String,
+}
+
+/// The newest checkpoint, and when it was signed.
+///
+/// # Errors
+/// The database's.
+pub async fn last(conn: &mut PgConnection) -> sqlx::Result<Option<Signed>> {
+    let found = sqlx::query!(
+        "select size, at, note
+         from audit_checkpoint
+         order by size desc
+         limit 1"
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.map(|found| Signed { size: found.size, at: found.at.to_jiff(), note: found.note }))
 }
 
 /// The newest checkpoint: its size, its root and its note.

@@ -9,6 +9,7 @@ pub(crate) mod canonical;
 pub mod checkpoint;
 mod columns;
 mod copy;
+pub mod deeds;
 pub mod export;
 pub mod finding;
 pub mod guard;

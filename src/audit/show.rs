@@ -29,6 +29,8 @@ pub struct Shown {
     pub recipient: Option<PersonId>,
     /// The masked number that stood between.
     pub masked_number: Option<String>,
+    /// The carrier's id of the inbound text that caused it, or of the outbound text itself.
+    pub carrier_id: Option<String>,
     /// The outbound text.
     pub text: Option<TextId>,
     /// The words.
@@ -90,7 +92,7 @@ pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::
     let rows = sqlx::query!(
         r#"select r.id as "id: RecordId", r.at, r.kind, r.rule, r.person_id as "person: PersonId",
                r.recipient_id as "recipient: PersonId", r.masked_number,
-               r.text_id as "text: TextId", r.body_sealed, r.media_sealed, r.detail,
+               r.carrier_id, r.text_id as "text: TextId", r.body_sealed, r.media_sealed, r.detail,
                r.author_id as "author: PersonId", k.wrapped_key as "author_key?",
                k.erased_at as "erased_at?: SqlTimestamp"
            from audit_record r
@@ -99,6 +101,10 @@ pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::
                    select $1 union select conversation_id from task where id = $1
                ))
                or r.carrier_id = any(array(select carrier_id from task where id = $1))
+               -- Receipts name the text that they are about, and no conversation.
+               or r.conversation_id is null and r.text_id = any(array(
+                   select text_id from audit_record where conversation_id = $1
+               ))
            order by r.at, r.id"#,
         id,
     )
@@ -118,6 +124,7 @@ pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::
             person: row.person,
             recipient: row.recipient,
             masked_number: row.masked_number,
+            carrier_id: row.carrier_id,
             text: row.text,
             words,
             media,

@@ -2,13 +2,20 @@
 
 use askama::Template;
 use axum::extract::State;
+use jiff::Timestamp;
+use sqlx::PgConnection;
 
 use super::{
     page::{self, Frame, Page},
-    staff::Role,
+    say,
+    staff::{self, Role},
     visitor::Visitor,
 };
-use crate::app::App;
+use crate::{
+    app::App,
+    audit::{behind, checkpoint, guard, holds},
+    pool, tasks,
+};
 
 /// The overview.
 #[derive(Template)]
@@ -16,15 +23,105 @@ use crate::app::App;
 struct Home {
     frame: Frame,
     may: &'static str,
+    cards: Vec<Card>,
+}
+
+/// Something that may wait.
+struct Card {
+    path: &'static str,
+    word: &'static str,
+    figure: String,
+    about: String,
+    /// `bad` where it is late, `warn` where it waits for who looks, and nothing where all is well.
+    tone: &'static str,
 }
 
 /// Shows what waits.
-pub(super) async fn page(State(_): State<App>, visitor: Visitor) -> Page {
-    let may = match visitor.role() {
-        Role::Operator => "You look after numbers and tasks. You read no words.",
-        Role::Auditor => "You search and read the trail. People stand in it masked.",
-        Role::Approver => "You approve what others ask for.",
-        Role::Admin => "You look after the accounts of staff. You read no words.",
+pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
+    let now = app.clock.now();
+    let mut conn = app.db.acquire().await?;
+    let (may, cards) = match visitor.role() {
+        Role::Operator => (
+            "You look after numbers and tasks. You read no words.",
+            vec![of_tasks(&mut conn, now).await?, of_numbers(&mut conn, &app, now).await?],
+        ),
+        Role::Auditor => (
+            "You search and read the trail. People stand in it masked.",
+            vec![of_tasks(&mut conn, now).await?, of_holds(&mut conn, &visitor).await?],
+        ),
+        Role::Approver => (
+            "You approve what others ask for.",
+            vec![of_holds(&mut conn, &visitor).await?, of_tasks(&mut conn, now).await?],
+        ),
+        Role::Admin => (
+            "You look after the accounts of staff. You read no words.",
+            vec![of_staff(&mut conn, now).await?, of_numbers(&mut conn, &app, now).await?],
+        ),
     };
-    Ok(page::show(&Home { frame: Frame::new(&visitor, "Overview", "/"), may }))
+    let mut cards = cards;
+    cards.push(of_integrity(&mut conn, now).await?);
+    Ok(page::show(&Home { frame: Frame::new(&visitor, "Overview", "/"), may, cards }))
+}
+
+async fn of_tasks(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Card> {
+    let open = tasks::list(conn, false, now).await?;
+    let overdue = open.iter().filter(|task| task.overdue).count();
+    let next = open.iter().find(|task| !task.overdue);
+    let (about, tone) = match (overdue, next) {
+        (1.., _) => (format!("{overdue} overdue"), "bad"),
+        (0, Some(next)) => {
+            (format!("the next is due {}", say::distance(&next.due_at, &now)), "warn")
+        }
+        (0, None) => ("nothing waits".to_owned(), ""),
+    };
+    Ok(Card { path: "/tasks", word: "Open tasks", figure: open.len().to_string(), about, tone })
+}
+
+async fn of_holds(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {
+    let in_force = holds::list(conn, false).await?;
+    let own = visitor.name().to_lowercase();
+    let asked = in_force.iter().filter_map(|hold| hold.asked_by.as_ref());
+    let others = asked.filter(|by| by.to_lowercase() != own).count();
+    let (about, tone) = match (others, visitor.role()) {
+        (1.., Role::Approver) => (format!("{others} to be released wait for you"), "warn"),
+        (1.., _) => (format!("{others} wait for an approver"), ""),
+        _ => ("none is to be released".to_owned(), ""),
+    };
+    let figure = in_force.len().to_string();
+    Ok(Card { path: "/holds", word: "Holds in force", figure, about, tone })
+}
+
+async fn of_numbers(conn: &mut PgConnection, app: &App, now: Timestamp) -> sqlx::Result<Card> {
+    let forecast = pool::forecast(conn, &app.settings.pool, now).await?;
+    let tone = if forecast.is_short() { "warn" } else { "" };
+    let figure = format!("{:.0} %", forecast.used_share());
+    Ok(Card { path: "/numbers", word: "Places used", figure, about: forecast.outlook(), tone })
+}
+
+async fn of_staff(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Card> {
+    let accounts = staff::list(conn, now).await?;
+    let locked = accounts.iter().filter(|account| account.locked_until.is_some()).count();
+    let figure = accounts.iter().filter(|account| account.disabled_at.is_none()).count();
+    let (about, tone) = match locked {
+        0 => ("none is locked".to_owned(), ""),
+        _ => (format!("{locked} locked after failures"), "warn"),
+    };
+    Ok(Card { path: "/staff", word: "Accounts", figure: figure.to_string(), about, tone })
+}
+
+async fn of_integrity(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Card> {
+    let last = checkpoint::last(conn).await?;
+    let waiting = behind::behind(conn).await?.records;
+    let is_open = !guard::unguarded(conn).await?.is_empty();
+    let (figure, about) = match &last {
+        None => ("unsigned".to_owned(), "no checkpoint was signed yet".to_owned()),
+        Some(last) => (say::count(&last.size), format!("signed {}", say::distance(&last.at, &now))),
+    };
+    let (about, tone) = match (is_open, last.is_some()) {
+        (true, _) => ("the trail can be changed".to_owned(), "bad"),
+        (_, false) => (about, "warn"),
+        _ if waiting > 0 => (format!("{about}, {} not sealed yet", say::count(&waiting)), ""),
+        _ => (about, ""),
+    };
+    Ok(Card { path: "/integrity", word: "Records proved", figure, about, tone })
 }

@@ -5,16 +5,25 @@
 //! against every route are made from it. Whoever reads words or numbers is on record before they are
 //! answered.
 
+mod access;
 mod account;
 mod assets;
+mod conversation;
 mod gate;
+mod holds;
 mod home;
+mod integrity;
+mod numbers;
 mod page;
+mod people;
 mod say;
 mod sign_in;
 pub mod staff;
 mod table;
+mod tasks;
+mod transcript;
 mod visitor;
+mod words;
 
 use axum::{
     Router,

@@ -7,6 +7,34 @@ pub(super) fn moment(at: &Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+/// What stands for a person or a conversation: the end of its id.
+pub(super) fn pseudonym(id: impl std::fmt::Display) -> String {
+    crate::cli::pseudonym(id)
+}
+
+/// The day of a time, in UTC.
+pub(super) fn day(at: &Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+/// The time of day, in UTC.
+pub(super) fn clock(at: &Timestamp) -> String {
+    at.strftime("%H:%M:%S").to_string()
+}
+
+/// A number as people read it, in groups of three.
+pub(super) fn count(number: &i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut said = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            said.push('\u{202f}');
+        }
+        said.push(digit);
+    }
+    if *number < 0 { format!("\u{2212}{said}") } else { said }
+}
+
 /// How long ago or ahead a time is, in one unit, such as `3 hours ago` and `in 2 days`.
 pub(super) fn distance(at: &Timestamp, now: &Timestamp) -> String {
     let apart = at.duration_since(*now);
@@ -18,6 +46,12 @@ pub(super) fn distance(at: &Timestamp, now: &Timestamp) -> String {
     } else {
         format!("in {span}")
     }
+}
+
+/// A span of so many seconds.
+#[expect(clippy::cast_possible_truncation, reason = "a span of seconds, far from the edge")]
+pub(super) fn seconds(seconds: f64) -> String {
+    span(SignedDuration::from_secs(seconds as i64))
 }
 
 /// A span in its largest whole unit.

@@ -3,8 +3,9 @@
 use axum::routing::{MethodRouter, any, get, post};
 
 use super::{
-    account, assets, home, page, sign_in,
+    access, account, assets, conversation, holds, home, integrity, numbers, page, people, sign_in,
     staff::Role::{self, Admin, Approver, Auditor, Operator},
+    tasks,
 };
 use crate::app::App;
 
@@ -52,10 +53,64 @@ pub(super) fn table() -> Vec<Route> {
         act("/sign-in", May::Anybody, "sign in", post(sign_in::sign_in)),
         act("/sign-out", May::Newcomer, "sign out", post(sign_in::sign_out)),
     ];
+    table.extend(of_the_trail());
+    table.extend(of_operations());
     table.extend(of_accounts());
     // Deny what nobody allowed: it is not there.
     table.push(see("/{*path}", May::Anybody, "not found", any(page::not_found)));
     table
+}
+
+/// Reading the trail, and keeping it.
+fn of_the_trail() -> Vec<Route> {
+    const READ: May = May::Only(&[Auditor]);
+    const HOLD: May = May::Only(&[Auditor, Approver]);
+    const WATCH: May = May::Only(&[Auditor, Approver, Admin]);
+    vec![
+        see("/conversations/{id}", READ, "read a conversation", get(conversation::page)),
+        see("/holds", HOLD, "legal holds", get(holds::page)).under("Legal holds"),
+        act("/holds", HOLD, "place a hold", post(holds::place)),
+        act("/holds/{id}/release", HOLD, "ask for the release of a hold", post(holds::ask)),
+        act(
+            "/holds/{id}/approve",
+            May::Only(&[Approver]),
+            "approve a release that somebody else has asked for",
+            post(holds::approve),
+        ),
+        see("/integrity", EVERYBODY, "how the trail is sealed and signed", get(integrity::page))
+            .under("Integrity"),
+        see(
+            "/integrity/checkpoint.txt",
+            EVERYBODY,
+            "save the newest checkpoint",
+            get(integrity::newest),
+        ),
+        see("/access", WATCH, "what staff did and looked at", get(access::page))
+            .under("Access log"),
+    ]
+}
+
+/// Running all this.
+fn of_operations() -> Vec<Route> {
+    const LOOK: May = May::Only(&[Operator, Auditor, Approver]);
+    const CLOSE: May = May::Only(&[Operator, Auditor]);
+    const POOL: May = May::Only(&[Operator, Admin]);
+    const STAFF: May = May::Only(&[Admin]);
+    vec![
+        see("/tasks", LOOK, "what somebody must look at", get(tasks::page)).under("Tasks"),
+        act("/tasks/{id}/close", CLOSE, "close a task", post(tasks::close)),
+        see("/numbers", POOL, "the masked numbers, and how well they are", get(numbers::page))
+            .under("Numbers"),
+        see("/staff", STAFF, "the accounts of staff", get(people::page)).under("Staff"),
+        act("/staff", STAFF, "make an account", post(people::add)),
+        act(
+            "/staff/{id}/reset",
+            STAFF,
+            "give somebody a new password and code",
+            post(people::reset),
+        ),
+        act("/staff/{id}/disable", STAFF, "disable an account", post(people::disable)),
+    ]
 }
 
 /// One's own account.

@@ -8,6 +8,7 @@
     reason = "what is there to test with stands in the environment"
 )]
 
+mod console;
 mod pictures;
 
 use std::{

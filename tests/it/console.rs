@@ -3,6 +3,7 @@
 pub mod desk;
 mod lockout;
 mod roles;
+mod screens;
 
 use jiff::SignedDuration;
 use maskline::console::staff::Role;

@@ -1,0 +1,138 @@
+//! A conversation, read by an auditor. That it was read is on record before it is shown.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    page::{self, Failed, Frame, Page},
+    say,
+    transcript::{self, Day, What, Words},
+    visitor::Visitor,
+};
+use crate::{
+    app::App,
+    audit::{
+        self,
+        holds::{self, Hold},
+        show::{self, Gap, Shown},
+    },
+    ids::PersonId,
+    people,
+    vault::Vault,
+};
+
+/// A transcript.
+#[derive(Template)]
+#[template(path = "conversation.html")]
+struct Conversation {
+    frame: Frame,
+    id: Uuid,
+    /// Who is in it, in the order in which they came.
+    people: Vec<Party>,
+    numbers: Vec<String>,
+    gaps: Vec<Gap>,
+    days: Vec<Day>,
+    records: usize,
+    holds: Vec<Hold>,
+    read_at: String,
+}
+
+/// Somebody in a conversation: a pseudonym, and the last two digits of their number.
+#[derive(Clone)]
+struct Party {
+    id: PersonId,
+    pseudonym: String,
+    digits: Option<String>,
+    /// Which of them: 1 or 2, and more where somebody changed phones.
+    seat: usize,
+}
+
+impl Conversation {
+    /// How somebody is called in the transcript.
+    fn called(&self, who: &Option<PersonId>) -> String {
+        let found = who.and_then(|who| self.people.iter().find(|party| party.id == who));
+        found.map_or_else(|| "Maskline".to_owned(), Party::called)
+    }
+
+    /// On which side somebody stands.
+    fn side(&self, who: &Option<PersonId>) -> &'static str {
+        let found = who.and_then(|who| self.people.iter().find(|party| party.id == who));
+        match found.map(|party| party.seat) {
+            Some(1) => "one",
+            Some(_) => "two",
+            None => "nobody",
+        }
+    }
+}
+
+impl Party {
+    fn called(&self) -> String {
+        let digits = self.digits.as_deref().unwrap_or("forgotten");
+        format!("{} ({digits})", self.pseudonym)
+    }
+}
+
+/// Shows the transcript of a conversation, or of what a task is about.
+pub(super) async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Page {
+    let id: Uuid = id.parse().map_err(|_| Failed::Nothing)?;
+    let now = app.clock.now();
+    let mut conn = app.db.acquire().await?;
+    let gaps = show::gaps(&mut conn, id).await?;
+    let records = show::records(&mut conn, &app.pen.vault, id).await?;
+    if records.is_empty() && gaps.is_empty() {
+        return Err(Failed::Nothing);
+    }
+    let people = parties(&mut conn, &app.pen.vault, &records).await?;
+    let holds = holds::list(&mut conn, false).await?;
+    let read = format!("words of {id} were read, {} records", records.len());
+    audit::record(&mut conn, &[visitor.record("console_transcript", &read)], now).await?;
+    let mut numbers: Vec<String> =
+        records.iter().filter_map(|record| record.masked_number.clone()).collect();
+    numbers.sort();
+    numbers.dedup();
+    let holds = holds.into_iter().filter(|hold| touches(hold, id, &people, &numbers)).collect();
+    let title = format!("Conversation {}", say::pseudonym(id));
+    Ok(page::show(&Conversation {
+        frame: Frame::new(&visitor, title, ""),
+        id,
+        people,
+        numbers,
+        gaps,
+        days: transcript::days(&records),
+        records: records.len(),
+        holds,
+        read_at: say::moment(&now),
+    }))
+}
+
+/// Who stands in these records, by their pseudonyms and the last two digits of their numbers.
+async fn parties(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    records: &[Shown],
+) -> sqlx::Result<Vec<Party>> {
+    let mut order: BTreeMap<PersonId, usize> = BTreeMap::new();
+    for id in records.iter().flat_map(|record| [record.person, record.recipient]).flatten() {
+        let next = order.len() + 1;
+        order.entry(id).or_insert(next);
+    }
+    let mut parties = Vec::new();
+    for (id, seat) in order {
+        let number = people::number(conn, vault, id).await?;
+        let digits = number.map(|number| number.hidden());
+        parties.push(Party { id, pseudonym: say::pseudonym(id), digits, seat });
+    }
+    parties.sort_by_key(|party| party.seat);
+    Ok(parties)
+}
+
+/// Whether a hold covers something of this conversation.
+fn touches(hold: &Hold, id: Uuid, people: &[Party], numbers: &[String]) -> bool {
+    hold.conversation.is_none_or(|held| held.uuid() == id)
+        && hold.person.is_none_or(|held| people.iter().any(|party| party.id == held))
+        && hold.masked_number.as_ref().is_none_or(|held| numbers.contains(held))
+}

@@ -1,0 +1,149 @@
+//! Tasks: what staff must look at, until when, and what came of it.
+
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Redirect},
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::{
+    page::{self, Asked, Failed, Frame, Page, Sent},
+    say,
+    staff::Role,
+    visitor::Visitor,
+    words,
+};
+use crate::{
+    app::App,
+    audit::{self, Record},
+    ids::TaskId,
+    tasks::{self, About, Closed, Listed},
+};
+
+/// The list of tasks.
+#[derive(Template)]
+#[template(path = "tasks.html")]
+struct Tasks {
+    frame: Frame,
+    open: Vec<Listed>,
+    closed: Vec<Listed>,
+    all: bool,
+    may_close: bool,
+    may_read: bool,
+    now: Timestamp,
+    problem: Option<String>,
+    /// Which task's form is open, and what stands in it.
+    writing: Option<(TaskId, String)>,
+}
+
+impl Tasks {
+    /// Why staff are called, in words.
+    fn why(kind: &str) -> &'static str {
+        match kind {
+            "soft_opt_out" => "May be an opt-out",
+            "report" => "Somebody was reported",
+            "carrier_block" => "The carrier blocks a pair",
+            "guessing" => "Many codes failed",
+            "quarantine" => "A number is quarantined",
+            "pool" => "The pool runs short",
+            "unknown" => "Nobody knows whether a text arrived",
+            _ => "To be looked at",
+        }
+    }
+
+    /// What is in the form of this task.
+    fn written(&self, id: &TaskId) -> Option<&str> {
+        self.writing.as_ref().filter(|(of, _)| of == id).map(|(_, words)| words.as_str())
+    }
+}
+
+/// What the list is asked for.
+#[derive(Deserialize)]
+pub(super) struct Wish {
+    all: Option<String>,
+    done: Option<String>,
+}
+
+/// Shows the tasks.
+pub(super) async fn page(
+    State(app): State<App>,
+    visitor: Visitor,
+    Asked(wish): Asked<Wish>,
+) -> Page {
+    let done = wish.done.map(|_| "The task is closed.");
+    let listed = list(&app, &visitor, wish.all.is_some()).await?;
+    let frame = Frame::new(&visitor, "Tasks", "/tasks").saying(done);
+    Ok(page::show(&Tasks { frame, ..listed }))
+}
+
+async fn list(app: &App, visitor: &Visitor, all: bool) -> sqlx::Result<Tasks> {
+    let now = app.clock.now();
+    let listed = tasks::list(&mut *app.db.acquire().await?, all, now).await?;
+    let (open, closed) = listed.into_iter().partition(|task| task.closed_at.is_none());
+    Ok(Tasks {
+        frame: Frame::new(visitor, "Tasks", "/tasks"),
+        open,
+        closed,
+        all,
+        may_close: matches!(visitor.role(), Role::Operator | Role::Auditor),
+        may_read: visitor.role() == Role::Auditor,
+        now,
+        problem: None,
+        writing: None,
+    })
+}
+
+/// What came of a task.
+#[derive(Deserialize)]
+pub(super) struct Outcome {
+    outcome: String,
+}
+
+/// Closes a task.
+pub(super) async fn close(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Sent(Outcome { outcome }): Sent<Outcome>,
+) -> Page {
+    let id: TaskId = id.parse().map_err(|_| Failed::Nothing)?;
+    let words = match words::line(&outcome, "The outcome") {
+        Ok(words) => words,
+        Err(problem) => return again(&app, &visitor, problem, Some((id, outcome))).await,
+    };
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let About { kind, person, conversation, masked_number } =
+        match tasks::close(&mut tx, id, &words, now).await? {
+            Closed::Now(about) => about,
+            Closed::Before => {
+                let problem = "Somebody has closed this task meanwhile. It stays as they left it.";
+                return again(&app, &visitor, problem.to_owned(), None).await;
+            }
+            Closed::Never => return Err(Failed::Nothing),
+        };
+    let record = Record {
+        person,
+        conversation,
+        masked_number: masked_number.and_then(|number| number.parse().ok()),
+        ..visitor.record("tasks_close", &format!("{kind} {id}: {words}"))
+    };
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
+    Ok(Redirect::to("/tasks?done=1").into_response())
+}
+
+/// The list once more, with what is wrong.
+async fn again(
+    app: &App,
+    visitor: &Visitor,
+    problem: String,
+    writing: Option<(TaskId, String)>,
+) -> Page {
+    let listed = list(app, visitor, false).await?;
+    let page = Tasks { problem: Some(problem), writing, ..listed };
+    Ok(page::show_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
+}

@@ -1,0 +1,195 @@
+//! The console in a real browser: from signing in to a transcript, without a mouse, light and dark.
+//!
+//! `SHOTS` names a folder for pictures of each page.
+
+use fantoccini::{Locator, key::Key};
+use jiff::SignedDuration;
+use maskline::{
+    console::staff::Role,
+    ids::ConversationId,
+    tasks::{self, Kind, Task},
+};
+use serde_json::json;
+
+use super::{Browser, devtools};
+use crate::{
+    console::desk::{Desk, Member},
+    support::TestApp,
+};
+
+impl Browser {
+    /// Opens a page of the console.
+    async fn open(&self, desk: &Desk<'_>, path: &str) {
+        self.page.goto(&format!("http://{}{path}", desk.address)).await.unwrap();
+    }
+
+    /// Signs somebody in by keyboard alone: the first field has the focus.
+    async fn sign_in(&self, desk: &Desk<'_>, member: &Member) {
+        desk.test.advance(SignedDuration::from_secs(30));
+        self.open(desk, "/sign-in").await;
+        let tab = String::from(char::from(Key::Tab));
+        let enter = String::from(char::from(Key::Enter));
+        for words in [&member.name, &tab, &member.password, &tab, &desk.code(member), &enter] {
+            self.page.active_element().await.unwrap().send_keys(words).await.unwrap();
+        }
+        self.wait(".framed").await;
+    }
+
+    /// Follows the link or presses the button with these words, by keyboard.
+    async fn go(&self, words: &str) {
+        let xpath =
+            format!("//*[self::a or self::button or self::summary][normalize-space()='{words}']");
+        let found = self.page.find(Locator::XPath(&xpath)).await.unwrap();
+        found.send_keys(&String::from(char::from(Key::Enter))).await.unwrap();
+    }
+
+    async fn dark(&self, is_dark: bool) {
+        let value = if is_dark { "dark" } else { "light" };
+        let scheme = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});
+        devtools(self, "Emulation.setEmulatedMedia", scheme).await;
+    }
+
+    /// Checks a page as it is shown, light and dark, wide and at 400 per cent; and takes its picture.
+    async fn check_page(&self, name: &str) {
+        for (is_dark, width) in [(false, 1280), (true, 1280), (false, 320)] {
+            self.dark(is_dark).await;
+            self.page.set_window_size(width.max(500), 1000).await.unwrap();
+            let size =
+                json!({"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": false});
+            devtools(self, "Emulation.setDeviceMetricsOverride", size).await;
+            let wide = "return document.documentElement.scrollWidth > innerWidth";
+            assert_eq!(self.run(wide).await, false, "{name} scrolls sideways at {width}");
+            self.check_accessibility(&format!("{name}, dark: {is_dark}, {width} wide")).await;
+            self.shoot(&format!("{name}-{width}{}", if is_dark { "-dark" } else { "" })).await;
+        }
+        devtools(self, "Emulation.clearDeviceMetricsOverride", json!({})).await;
+        self.page.set_window_size(1280, 1000).await.unwrap();
+        self.dark(false).await;
+    }
+
+    async fn shoot(&self, name: &str) {
+        let Ok(folder) = std::env::var("SHOTS") else { return };
+        let png = self.page.screenshot().await.unwrap();
+        std::fs::write(format!("{folder}/{name}.png"), png).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_auditor_signs_in_and_reads() {
+    let Some(browser) = Browser::start().await else { return };
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let erin = desk.hire("Erin Vance", Role::Auditor).await;
+    let (ann, ben) = test.conversation().await;
+    ann.texts("Hi, is the bicycle still for sale? I could come by today after five.").await;
+    ben.texts("It is <script>document.title = 'owned'</script> and the lock comes with it").await;
+    test.advance(SignedDuration::from_hours(23));
+    ann.texts("Great, see you then").await;
+    test.deliver().await;
+    let about: ConversationId = test.value("select id from conversation").await;
+    let task = Task { conversation: Some(about), ..Task::of(Kind::SoftOptOut) };
+    let mut conn = test.db.acquire().await.unwrap();
+    tasks::raise(&mut conn, &task, test.app.clock.now()).await.unwrap();
+    drop(conn);
+
+    browser.open(&desk, "/tasks").await;
+    browser.check_page("sign-in").await;
+    desk.test.advance(SignedDuration::from_secs(30));
+    let wrong = Member { password: "not the right one".to_owned(), ..erin.clone() };
+    let fill = async |member: &Member| {
+        for (name, words) in
+            [("name", &member.name), ("password", &member.password), ("code", &desk.code(member))]
+        {
+            let field = browser.page.find(Locator::Id(name)).await.unwrap();
+            field.clear().await.unwrap();
+            field.send_keys(words).await.unwrap();
+        }
+        browser.go("Sign in").await;
+    };
+    fill(&wrong).await;
+    browser.wait("[role=alert]").await;
+    browser.check_page("sign-in-failed").await;
+    fill(&erin).await;
+    // The cookie is Secure, and kept over plain HTTP from this computer.
+    browser.wait_for_words("h1", "Choose a password").await;
+    browser.check_page("password").await;
+    for (name, words) in [
+        ("old", erin.password.as_str()),
+        ("new", "red bicycle, blue door"),
+        ("again", "red bicycle, blue door"),
+    ] {
+        browser.page.find(Locator::Id(name)).await.unwrap().send_keys(words).await.unwrap();
+    }
+    browser.go("Change password").await;
+    browser.wait_for_words("h1", "Your sessions").await;
+    browser.check_page("sessions").await;
+    browser.go("Overview").await;
+    browser.wait_for_words("h1", "Overview").await;
+    browser.check_page("home-auditor").await;
+    browser.go("Tasks").await;
+    browser.wait(".cards").await;
+    browser.check_page("tasks").await;
+    browser.page.find(Locator::Css(".cards a")).await.unwrap().click().await.unwrap();
+    browser.wait(".turns").await;
+    let page = browser.text("main").await;
+    assert!(page.contains("<script>document.title = 'owned'</script>"), "{page}");
+    assert!(!browser.page.title().await.unwrap().contains("owned"));
+    browser.check_page("conversation").await;
+    browser.go("Place a hold").await;
+    browser.wait("#matter").await;
+    browser.page.find(Locator::Id("matter")).await.unwrap().send_keys("case 7").await.unwrap();
+    browser.go("Place the hold").await;
+    browser.wait("[role=status]").await;
+    browser.check_page("holds").await;
+    for (word, name) in [("Integrity", "integrity"), ("Access log", "access")] {
+        browser.go(word).await;
+        browser.wait_for_words("h1", word).await;
+        browser.check_page(name).await;
+    }
+    browser.open(&desk, "/staff").await;
+    browser.check_page("not-allowed").await;
+    browser.open(&desk, "/nowhere").await;
+    browser.check_page("not-found").await;
+    browser.open(&desk, "/").await;
+    browser.go("Sign out").await;
+    browser.wait("[role=status]").await;
+    browser.check_page("signed-out").await;
+    browser.open(&desk, "/tasks").await;
+    browser.wait("#password").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn others_see_what_their_roles_are_for() {
+    let Some(browser) = Browser::start().await else { return };
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    test.conversation().await;
+    let dana = desk.staff("Dana Ek", Role::Admin).await;
+    let otto = desk.staff("Otto Lind", Role::Operator).await;
+    let vera = desk.staff("Vera Roth", Role::Approver).await;
+    browser.sign_in(&desk, &dana).await;
+    browser.check_page("home-admin").await;
+    browser.go("Staff").await;
+    browser.wait("#name").await;
+    browser.check_page("staff").await;
+    browser.page.find(Locator::Id("name")).await.unwrap().send_keys("Erin Vance").await.unwrap();
+    browser.page.find(Locator::Id("auditor")).await.unwrap().click().await.unwrap();
+    browser.go("Make the account").await;
+    browser.wait(".opening img").await;
+    let drawn = "const qr = document.querySelector('.opening img'); return qr.complete && qr.naturalWidth > 0";
+    assert_eq!(browser.run(drawn).await, true, "the QR code is drawn");
+    browser.check_page("opening").await;
+    browser.sign_in(&desk, &otto).await;
+    browser.go("Numbers").await;
+    browser.wait_for_words("h1", "Numbers").await;
+    browser.check_page("numbers").await;
+    browser.go("Tasks").await;
+    browser.wait(".empty").await;
+    browser.check_page("tasks-empty").await;
+    browser.sign_in(&desk, &vera).await;
+    browser.go("Legal holds").await;
+    browser.wait(".empty").await;
+    browser.check_page("holds-empty").await;
+    browser.close().await;
+}
