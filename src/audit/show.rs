@@ -84,6 +84,19 @@ pub async fn gaps(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Gap>> {
     Ok(gap.collect())
 }
 
+/// Whether this is the id of a conversation, and not of a task.
+///
+/// # Errors
+/// The database's.
+pub async fn is_conversation(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from conversation where id = $1) as "is!""#,
+        id,
+    )
+    .fetch_one(conn)
+    .await
+}
+
 /// Reads all records of a conversation, or of what a task is about, oldest first.
 ///
 /// # Errors

@@ -31,6 +31,8 @@ use crate::{
 struct Conversation {
     frame: Frame,
     id: Uuid,
+    /// Or else what a task is about.
+    is_conversation: bool,
     /// Who is in it, in the order in which they came.
     people: Vec<Party>,
     numbers: Vec<String>,
@@ -86,6 +88,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor, Path(id): Pat
     if records.is_empty() && gaps.is_empty() {
         return Err(Failed::Nothing);
     }
+    let is_conversation = show::is_conversation(&mut conn, id).await?;
     let people = parties(&mut conn, &app.pen.vault, &records).await?;
     let holds = holds::list(&mut conn, false).await?;
     let read = format!("words of {id} were read, {} records", records.len());
@@ -95,9 +98,11 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor, Path(id): Pat
     numbers.sort();
     numbers.dedup();
     let holds = holds.into_iter().filter(|hold| touches(hold, id, &people, &numbers)).collect();
-    let title = format!("Conversation {}", say::pseudonym(id));
+    let kind = if is_conversation { "Conversation" } else { "Task" };
+    let title = format!("{kind} {}", say::pseudonym(id));
     Ok(page::show(&Conversation {
         frame: Frame::new(&visitor, title, ""),
+        is_conversation,
         id,
         people,
         numbers,

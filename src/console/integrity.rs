@@ -19,7 +19,6 @@ use crate::{
         behind::{self, Behind},
         checkpoint::{self, Signed},
         guard,
-        note::Checkpoint,
     },
 };
 
@@ -32,7 +31,6 @@ const LATE: f64 = 120.0;
 struct Integrity {
     frame: Frame,
     last: Option<Signed>,
-    root: String,
     behind: Behind,
     /// The public key; none where nothing is signed.
     key: Option<String>,
@@ -66,11 +64,9 @@ impl Integrity {
 pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
     let mut conn = app.db.acquire().await?;
     let last = checkpoint::last(&mut conn).await?;
-    let root = last.as_ref().and_then(|last| Checkpoint::read(&last.note).ok());
     let audit = &app.settings.audit;
     Ok(page::show(&Integrity {
         frame: Frame::new(&visitor, "Integrity", "/integrity"),
-        root: root.map(|root| root.root.to_string()).unwrap_or_default(),
         last,
         behind: behind::behind(&mut conn).await?,
         key: audit.signer.as_ref().map(|signer| signer.verifier().to_string()),

@@ -11,7 +11,7 @@ use maskline::{
 };
 use serde_json::json;
 
-use super::{Browser, devtools};
+use super::{Browser, PATIENCE, devtools};
 use crate::{
     console::desk::{Desk, Member},
     support::TestApp,
@@ -41,6 +41,22 @@ impl Browser {
             format!("//*[self::a or self::button or self::summary][normalize-space()='{words}']");
         let found = self.page.find(Locator::XPath(&xpath)).await.unwrap();
         found.send_keys(&String::from(char::from(Key::Enter))).await.unwrap();
+    }
+
+    /// Waits for the page of this heading. One that is being left is no page at all.
+    async fn arrive(&self, heading: &str) {
+        let script = "return document.querySelector('h1')?.textContent ?? ''";
+        let look = async {
+            loop {
+                let found = self.page.execute(script, vec![]).await;
+                if found.is_ok_and(|found| found.as_str().is_some_and(|h1| h1.contains(heading))) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, look).await;
+        assert!(found.is_ok(), "{heading} did not come: {}", self.page.source().await.unwrap());
     }
 
     async fn dark(&self, is_dark: bool) {
@@ -111,7 +127,7 @@ async fn an_auditor_signs_in_and_reads() {
     browser.check_page("sign-in-failed").await;
     fill(&erin).await;
     // The cookie is Secure, and kept over plain HTTP from this computer.
-    browser.wait_for_words("h1", "Choose a password").await;
+    browser.arrive("Choose a password").await;
     browser.check_page("password").await;
     for (name, words) in [
         ("old", erin.password.as_str()),
@@ -121,10 +137,10 @@ async fn an_auditor_signs_in_and_reads() {
         browser.page.find(Locator::Id(name)).await.unwrap().send_keys(words).await.unwrap();
     }
     browser.go("Change password").await;
-    browser.wait_for_words("h1", "Your sessions").await;
+    browser.arrive("Your sessions").await;
     browser.check_page("sessions").await;
     browser.go("Overview").await;
-    browser.wait_for_words("h1", "Overview").await;
+    browser.arrive("Overview").await;
     browser.check_page("home-auditor").await;
     browser.go("Tasks").await;
     browser.wait(".cards").await;
@@ -143,7 +159,7 @@ async fn an_auditor_signs_in_and_reads() {
     browser.check_page("holds").await;
     for (word, name) in [("Integrity", "integrity"), ("Access log", "access")] {
         browser.go(word).await;
-        browser.wait_for_words("h1", word).await;
+        browser.arrive(word).await;
         browser.check_page(name).await;
     }
     browser.open(&desk, "/staff").await;
@@ -182,7 +198,7 @@ async fn others_see_what_their_roles_are_for() {
     browser.check_page("opening").await;
     browser.sign_in(&desk, &otto).await;
     browser.go("Numbers").await;
-    browser.wait_for_words("h1", "Numbers").await;
+    browser.arrive("Numbers").await;
     browser.check_page("numbers").await;
     browser.go("Tasks").await;
     browser.wait(".empty").await;

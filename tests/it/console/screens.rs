@@ -112,7 +112,7 @@ async fn a_task_is_closed_with_an_outcome_once() {
     let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
     let page = desk.get("/tasks", Some(&erin)).await.body;
     assert!(
-        page.contains("Somebody was reported") && page.contains(&format!("/conversations/{id}"))
+        page.contains("Somebody was reported") && page.contains(&format!("/conversations/{about}"))
     );
     let words = desk.get(&format!("/conversations/{id}"), Some(&erin)).await;
     assert_eq!(words.status, 200, "a task leads to what was said");
