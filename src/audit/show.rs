@@ -89,12 +89,9 @@ pub async fn gaps(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Gap>> {
 /// # Errors
 /// The database's.
 pub async fn is_conversation(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select exists (select from conversation where id = $1) as "is!""#,
-        id,
-    )
-    .fetch_one(conn)
-    .await
+    sqlx::query_scalar!(r#"select exists (select from conversation where id = $1) as "is!""#, id,)
+        .fetch_one(conn)
+        .await
 }
 
 /// Reads all records of a conversation, or of what a task is about, oldest first.

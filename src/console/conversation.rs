@@ -32,7 +32,7 @@ struct Conversation {
     frame: Frame,
     id: Uuid,
     /// Or else what a task is about.
-    is_conversation: bool,
+    is_whole: bool,
     /// Who is in it, in the order in which they came.
     people: Vec<Party>,
     numbers: Vec<String>,
@@ -55,14 +55,14 @@ struct Party {
 
 impl Conversation {
     /// How somebody is called in the transcript.
-    fn called(&self, who: &Option<PersonId>) -> String {
-        let found = who.and_then(|who| self.people.iter().find(|party| party.id == who));
+    fn called(&self, who: Option<&PersonId>) -> String {
+        let found = who.and_then(|who| self.people.iter().find(|party| party.id == *who));
         found.map_or_else(|| "Maskline".to_owned(), Party::called)
     }
 
     /// On which side somebody stands.
-    fn side(&self, who: &Option<PersonId>) -> &'static str {
-        let found = who.and_then(|who| self.people.iter().find(|party| party.id == who));
+    fn side(&self, who: Option<&PersonId>) -> &'static str {
+        let found = who.and_then(|who| self.people.iter().find(|party| party.id == *who));
         match found.map(|party| party.seat) {
             Some(1) => "one",
             Some(_) => "two",
@@ -102,7 +102,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor, Path(id): Pat
     let title = format!("{kind} {}", say::pseudonym(id));
     Ok(page::show(&Conversation {
         frame: Frame::new(&visitor, title, ""),
-        is_conversation,
+        is_whole: is_conversation,
         id,
         people,
         numbers,

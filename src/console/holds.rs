@@ -8,6 +8,7 @@ use axum::{
 };
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::Deserialize;
+use sqlx::error::DatabaseError;
 
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},
@@ -125,7 +126,9 @@ pub(super) async fn place(State(app): State<App>, visitor: Visitor, Sent(new): S
     }
     let id = match holds::place(&mut tx, &matter, &scope, visitor.name(), now).await {
         Ok(id) => id,
-        Err(error) if error.as_database_error().is_some_and(|e| e.is_foreign_key_violation()) => {
+        Err(error)
+            if error.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation) =>
+        {
             let problem = "There is no such person or conversation: give whole ids.";
             return again(&app, &visitor, problem.to_owned(), new).await;
         }

@@ -23,6 +23,7 @@ pub(super) fn clock(at: &Timestamp) -> String {
 }
 
 /// A number as people read it, in groups of three.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
 pub(super) fn count(number: &i64) -> String {
     let digits = number.unsigned_abs().to_string();
     let mut said = String::new();

@@ -66,8 +66,12 @@ fn of_the_trail() -> Vec<Route> {
     const READ: May = May::Only(&[Auditor]);
     const HOLD: May = May::Only(&[Auditor, Approver]);
     const WATCH: May = May::Only(&[Auditor, Approver, Admin]);
+    const LOOK: May = May::Only(&[Operator, Auditor, Approver]);
+    const CLOSE: May = May::Only(&[Operator, Auditor]);
     vec![
         see("/conversations/{id}", READ, "read a conversation", get(conversation::page)),
+        see("/tasks", LOOK, "what somebody must look at", get(tasks::page)).under("Tasks"),
+        act("/tasks/{id}/close", CLOSE, "close a task", post(tasks::close)),
         see("/holds", HOLD, "legal holds", get(holds::page)).under("Legal holds"),
         act("/holds", HOLD, "place a hold", post(holds::place)),
         act("/holds/{id}/release", HOLD, "ask for the release of a hold", post(holds::ask)),
@@ -92,13 +96,9 @@ fn of_the_trail() -> Vec<Route> {
 
 /// Running all this.
 fn of_operations() -> Vec<Route> {
-    const LOOK: May = May::Only(&[Operator, Auditor, Approver]);
-    const CLOSE: May = May::Only(&[Operator, Auditor]);
     const POOL: May = May::Only(&[Operator, Admin]);
     const STAFF: May = May::Only(&[Admin]);
     vec![
-        see("/tasks", LOOK, "what somebody must look at", get(tasks::page)).under("Tasks"),
-        act("/tasks/{id}/close", CLOSE, "close a task", post(tasks::close)),
         see("/numbers", POOL, "the masked numbers, and how well they are", get(numbers::page))
             .under("Numbers"),
         see("/staff", STAFF, "the accounts of staff", get(people::page)).under("Staff"),

@@ -147,7 +147,11 @@ fn received(record: &Shown) -> Text {
     Text {
         who: record.person,
         words: words(record),
-        rule: record.rule.clone().filter(|rule| rule != "talk"),
+        rule: record
+            .rule
+            .as_ref()
+            .filter(|rule| *rule != "talk")
+            .map(|rule| rule.replace('_', " ")),
         relayed: None,
         // What is no talk is not meant for the other.
         is_passed_on: record.rule.as_deref() != Some("talk"),
