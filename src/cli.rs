@@ -16,6 +16,7 @@ pub mod people;
 mod serving;
 pub mod staff;
 pub mod tasks;
+mod whose;
 
 use std::{error::Error, path::Path, process::ExitCode};
 

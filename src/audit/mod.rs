@@ -14,17 +14,21 @@ pub mod export;
 pub mod finding;
 pub mod guard;
 pub mod holds;
+mod kind;
 pub mod note;
 pub mod publish;
+mod reader;
 pub mod removal;
 pub mod retain;
 pub mod seal;
+pub mod search;
 pub mod show;
 pub mod tree;
 pub mod verify;
 pub mod walk;
 
 pub(crate) use self::columns::Columns;
+pub use self::kind::{Direction, Kind};
 use crate::{
     ids::{ConversationId, PersonId, RecordId, TextId},
     phone::PhoneNumber,
@@ -33,123 +37,6 @@ use crate::{
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
-
-/// What a record says happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A text came in and was handled by the rule that is named.
-    Received,
-    /// A text came in that nobody could be answered for; the rule says why.
-    Refused,
-    /// A text was promised to the other participant.
-    Relayed,
-    /// The pictures of a relayed text were made ready or refused; the media say which.
-    Pictures,
-    /// A text of Maskline's own was promised.
-    Answered,
-    /// A conversation was opened, with a code.
-    Opened,
-    /// Its code let the second person in.
-    Joined,
-    /// It ended; the detail says why.
-    Ended,
-    /// Its participants were told that it is about to end.
-    Warned,
-    /// A participant kept it from ending.
-    Extended,
-    /// A participant of an ended one wants it opened again.
-    ReopenAsked,
-    /// It was opened again, as a new one; the detail is the old one's id.
-    Reopened,
-    /// A person got a code for their new phone.
-    MoveOffered,
-    /// A conversation was taken from one phone, the person, to another, the recipient.
-    Moved,
-    /// A person never meets another, the recipient, again.
-    Blocked,
-    /// The same, and staff are to look at the conversation.
-    PersonReported,
-    /// A code did not work.
-    CodeFailed,
-    /// Words may be a wish to be left alone; the detail says which.
-    Flagged,
-    /// The carrier connects a person and a masked number no more.
-    CarrierBlocked,
-    /// The carrier connects a person and a masked number again.
-    CarrierLifted,
-    /// Staff changed when it ends by itself; the detail says to what.
-    Kept,
-    /// Staff did what the rule names; the detail says who, and what came of it.
-    Staff,
-    /// A person was forgotten; the detail says what there was of them.
-    Erased,
-    /// A person may no longer be texted.
-    OptedOut,
-    /// A person may be texted again.
-    OptedIn,
-    /// A promised text was dropped: its recipient may not or cannot be texted, or it was too late.
-    Dropped,
-    /// The carrier accepted a text.
-    Accepted,
-    /// A text finally failed; the detail says why.
-    Failed,
-    /// The carrier's answer was lost; it may or may not have accepted.
-    Unknown,
-    /// Nobody knows whether the carrier has it, and it is sent once more.
-    Resent,
-    /// Nobody knows whether the carrier has it, and it is not sent again.
-    Parked,
-    /// Its lane went on without a text that the carrier did not accept for long.
-    Passed,
-    /// The carrier had accepted a text before, under another id.
-    AcceptedTwice,
-    /// The carrier reported on an accepted text; the detail is its word.
-    Reported,
-    /// The carrier reported that a text reached the phone.
-    Delivered,
-}
-
-impl Kind {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Refused => "refused",
-            Self::Relayed => "relayed",
-            Self::Pictures => "pictures",
-            Self::Answered => "answered",
-            Self::Opened => "opened",
-            Self::Joined => "joined",
-            Self::Ended => "ended",
-            Self::Warned => "warned",
-            Self::Extended => "extended",
-            Self::ReopenAsked => "reopen_asked",
-            Self::Reopened => "reopened",
-            Self::MoveOffered => "move_offered",
-            Self::Moved => "moved",
-            Self::Blocked => "blocked",
-            Self::PersonReported => "person_reported",
-            Self::CodeFailed => "code_failed",
-            Self::Flagged => "flagged",
-            Self::CarrierBlocked => "carrier_blocked",
-            Self::CarrierLifted => "carrier_lifted",
-            Self::Kept => "kept",
-            Self::Staff => "staff",
-            Self::Erased => "erased",
-            Self::OptedOut => "opted_out",
-            Self::OptedIn => "opted_in",
-            Self::Dropped => "dropped",
-            Self::Accepted => "accepted",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-            Self::Resent => "resent",
-            Self::Parked => "parked",
-            Self::Passed => "passed",
-            Self::AcceptedTwice => "accepted_twice",
-            Self::Reported => "reported",
-            Self::Delivered => "delivered",
-        }
-    }
-}
 
 /// One record of the trail.
 #[derive(Debug, Clone)]

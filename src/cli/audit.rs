@@ -1,34 +1,29 @@
 //! `maskline audit`: what proves that no record of the trail was changed.
 
+mod filters;
 mod key;
 mod retain;
+mod search;
 mod show;
+mod verify;
 
 use std::{
-    fs::{self, File},
-    io::{self, BufReader, BufWriter},
+    fs::File,
+    io::{self, BufWriter},
     path::{Path, PathBuf},
 };
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use uuid::Uuid;
 
 use super::{Done, Failure, by::By, list::Format};
 use crate::{
-    audit::{
-        self, checkpoint, export,
-        note::{Signer, Verifier},
-        verify::{Judge, Kept, Report},
-        walk,
-    },
+    audit::{self, checkpoint, export},
     config,
 };
 
 /// After how many records progress is told.
 const PROGRESS: u64 = 1_000_000;
-/// What the names of kept checkpoints begin with in a folder.
-const KEPT: &str = "checkpoint-";
-
 /// Proves that no record was changed, and keeps what proves it.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
@@ -43,7 +38,7 @@ Example:  maskline audit verify
           maskline audit verify --key mask.example+0123abcd+AX… --checkpoints /mnt/kept
           maskline audit verify --export trail.jsonl --key mask.example+0123abcd+AX… \\
               --checkpoints checkpoint-00000000000000012345.txt       without any database")]
-    Verify(Verify),
+    Verify(verify::Verify),
     /// Print the newest signed checkpoint; sign one first if something was sealed since.
     ///
     /// Needs `MASKLINE_AUDIT_KEY` to sign. Keep what it prints where nobody can change it who can change
@@ -61,6 +56,15 @@ Example:  maskline audit verify
 Example:  maskline audit key mask.example
           maskline audit key mask.example --private /etc/maskline/audit-key    prints the public key only")]
     Key(key::Key),
+    /// Find conversations: by person, number, time, and by a word that was said. That you looked is put on
+    /// record first.
+    ///
+    /// A conversation is found if one of its records fits all that is asked of a record (person, number,
+    /// times, direction, kind, rule, media, hold, keyword), and if it fits itself (its id, a text of it,
+    /// its state, flagged). Newest first; FIRST, LAST and RECORDS are of those that fit. People stand in
+    /// it by the end of their ids; `maskline audit show` opens the words.
+    #[command(after_help = search::EXAMPLES)]
+    Search(search::Search),
     /// Show what was said in a conversation, or what a task is about, words opened. That you looked is
     /// put on record first.
     ///
@@ -101,31 +105,17 @@ Example:  maskline audit retain --preview
     },
 }
 
-/// What to verify.
-#[derive(Debug, Args)]
-pub struct Verify {
-    /// The public key that checkpoints must be signed with; may be repeated, for one that was
-    /// replaced. Without it that of `MASKLINE_AUDIT_KEY`.
-    #[arg(long = "key", value_name = "VERIFIER")]
-    keys: Vec<Verifier>,
-    /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated.
-    #[arg(long, value_name = "FOLDER|FILE")]
-    checkpoints: Vec<PathBuf>,
-    /// An export to verify instead of the database.
-    #[arg(long, value_name = "FILE")]
-    export: Option<PathBuf>,
-}
-
 /// Runs one of the commands.
 ///
 /// # Errors
 /// When the trail is not intact, or the settings, the database or a file cannot be used.
 pub async fn run(config: Option<&Path>, command: Audit) -> Done {
     match command {
-        Audit::Verify(what) => verify(config, what).await,
+        Audit::Verify(what) => verify::run(config, what).await,
         Audit::Checkpoint => print_checkpoint(config).await,
         Audit::Key(what) => key::make(&what),
         Audit::Retain(what) => retain::run(config, what).await,
+        Audit::Search(what) => search::run(config, what).await,
         Audit::Show { id, format, by } => look(config, id, format, &by).await,
         Audit::Export { file } => {
             let db = super::open(config).await?;
@@ -155,96 +145,6 @@ async fn look(config: Option<&Path>, id: Uuid, format: Format, by: &By) -> Done 
     let mut conn = db.acquire().await?;
     let gaps = audit::show::gaps(&mut conn, id).await?;
     show::print(&gaps, &audit::show::records(&mut conn, &pen.vault, id).await?, format)
-}
-
-async fn verify(config: Option<&Path>, what: Verify) -> Done {
-    let kept =
-        what.checkpoints.iter().map(|path| read_kept(path)).collect::<Result<Vec<_>, _>>()?;
-    let kept: Vec<Kept> = kept.into_iter().flatten().collect();
-    let keys = |signer: Option<&Signer>| match signer {
-        Some(signer) if what.keys.is_empty() => vec![signer.verifier()],
-        _ => what.keys.clone(),
-    };
-    let (report, has_key) = if let Some(file) = &what.export {
-        let keys = keys(config::audit(config)?.signer.as_deref());
-        let has_key = !keys.is_empty();
-        let from = File::open(file).map_err(|error| cannot("read", file, &error))?;
-        let progress = |seen: u64| tell(seen, seen);
-        (export::verify(BufReader::new(from), Judge::new(keys, kept), progress)?, has_key)
-    } else {
-        let (url, audit) = config::database_url_and_audit(config)?;
-        let keys = keys(audit.signer.as_deref());
-        let has_key = !keys.is_empty();
-        let db = super::open_at(&url).await?;
-        let mut conn = db.acquire().await?;
-        (walk::verify(&mut conn, Judge::new(keys, kept), tell).await?, has_key)
-    };
-    say(&report, has_key)
-}
-
-fn say(report: &Report, has_key: bool) -> Done {
-    for finding in &report.findings {
-        println!("WRONG  {finding}");
-    }
-    if report.more > 0 {
-        println!("WRONG  and {} more", report.more);
-    }
-    if !report.is_intact() {
-        return Err("the trail is not intact; the first finding names where to begin".into());
-    }
-    println!(
-        "intact: {} records, {} checkpoints in the trail, {} kept outside",
-        report.records, report.checkpoints, report.kept
-    );
-    for gone in &report.removed {
-        println!(
-            "{} records of {} removed by retention on {}",
-            gone.records,
-            gone.month,
-            super::moment(gone.removed_at)
-        );
-    }
-    if report.covered < report.records {
-        println!("{} of them are under no checkpoint yet", report.records - report.covered);
-    }
-    if report.unsealed > 0 {
-        println!("{} records are newer and not sealed yet", report.unsealed);
-    }
-    if report.kept == 0 {
-        println!(
-            "no kept checkpoint was given: whoever can change the whole database could have sealed it anew"
-        );
-    }
-    if !has_key {
-        println!("no --key was given: signatures were not checked");
-    }
-    if let Some(root) = report.root {
-        println!("root {root}");
-    }
-    Ok(())
-}
-
-/// The checkpoints in a file, or in a folder's files.
-fn read_kept(path: &Path) -> Result<Vec<Kept>, Failure> {
-    let read = |path: &Path| -> Result<Kept, Failure> {
-        let note = fs::read_to_string(path).map_err(|error| cannot("read", path, &error))?;
-        Ok(Kept { note, name: format!("the kept checkpoint {}", path.display()) })
-    };
-    if !path.is_dir() {
-        return Ok(vec![read(path)?]);
-    }
-    let mut found = Vec::new();
-    for entry in fs::read_dir(path).map_err(|error| cannot("read", path, &error))? {
-        let path = entry?.path();
-        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(KEPT.as_bytes()))
-        {
-            found.push(read(&path)?);
-        }
-    }
-    if found.is_empty() {
-        return Err(format!("there is no file {KEPT}… in {}", path.display()).into());
-    }
-    Ok(found)
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {

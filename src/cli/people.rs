@@ -2,10 +2,9 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufWriter, IsTerminal},
+    io::BufWriter,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use clap::{Args, Subcommand};
@@ -15,7 +14,9 @@ use super::{
     Done, Failure,
     ask::ask,
     by::{By, refuse_numbers},
-    moment, words,
+    moment,
+    whose::Whose,
+    words,
 };
 use crate::{
     audit::{self, Record, holds},
@@ -23,8 +24,7 @@ use crate::{
     dispatch::{self, Erased},
     ids::PersonId,
     people::{self, About},
-    phone::PhoneNumber,
-    vault::{Pen, Vault},
+    vault::Pen,
 };
 
 /// Exports or erases all there is of one person.
@@ -102,45 +102,6 @@ impl Why {
         };
         let record = self.by.record(rule, what).saying(pen.vault.own(), &reason);
         Record { person: Some(person), ..record }
-    }
-}
-
-/// A person: their whole id, or - to type their number, so that no shell remembers it.
-#[derive(Debug, Clone, Copy)]
-pub enum Whose {
-    /// This one.
-    Id(PersonId),
-    /// The one whose number is typed.
-    Typed,
-}
-
-impl FromStr for Whose {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "-" => Ok(Self::Typed),
-            id => id.parse().map(Self::Id).map_err(|_| {
-                "give a whole id, or - and then type the number: one on the command line stays in the shell's history"
-            }),
-        }
-    }
-}
-
-impl Whose {
-    async fn find(self, conn: &mut PgConnection, vault: &Vault) -> Result<PersonId, Failure> {
-        if let Self::Id(id) = self {
-            return Ok(id);
-        }
-        if std::io::stdin().is_terminal() {
-            eprint!("Their number, such as +12065550142: ");
-        }
-        let mut line = String::new();
-        let read = std::io::stdin().lock().read_line(&mut line);
-        read.map_err(|_| "standard input is no UTF-8 text: give one number on a line")?;
-        let number = PhoneNumber::typed(line.trim())?;
-        let found = people::find(conn, vault, &number).await?;
-        Ok(found.ok_or("nobody with this number is known: there is nothing of them here")?.0)
     }
 }
 

@@ -1,0 +1,129 @@
+//! `maskline audit verify`: whether the trail, or an export of it, is what it was.
+
+use std::{
+    fs::{self, File},
+    io::BufReader,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::{cannot, tell};
+use crate::{
+    audit::{
+        export,
+        note::{Signer, Verifier},
+        verify::{Judge, Kept, Report},
+        walk,
+    },
+    cli::{Done, Failure, moment, open_at},
+    config,
+};
+
+/// What the names of kept checkpoints begin with in a folder.
+const KEPT: &str = "checkpoint-";
+
+/// What to verify.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The public key that checkpoints must be signed with; may be repeated, for one that was
+    /// replaced. Without it that of `MASKLINE_AUDIT_KEY`.
+    #[arg(long = "key", value_name = "VERIFIER")]
+    keys: Vec<Verifier>,
+    /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated.
+    #[arg(long, value_name = "FOLDER|FILE")]
+    checkpoints: Vec<PathBuf>,
+    /// An export to verify instead of the database.
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+}
+
+pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
+    let kept =
+        what.checkpoints.iter().map(|path| read_kept(path)).collect::<Result<Vec<_>, _>>()?;
+    let kept: Vec<Kept> = kept.into_iter().flatten().collect();
+    let keys = |signer: Option<&Signer>| match signer {
+        Some(signer) if what.keys.is_empty() => vec![signer.verifier()],
+        _ => what.keys.clone(),
+    };
+    let (report, has_key) = if let Some(file) = &what.export {
+        let keys = keys(config::audit(config)?.signer.as_deref());
+        let has_key = !keys.is_empty();
+        let from = File::open(file).map_err(|error| cannot("read", file, &error))?;
+        let progress = |seen: u64| tell(seen, seen);
+        (export::verify(BufReader::new(from), Judge::new(keys, kept), progress)?, has_key)
+    } else {
+        let (url, audit) = config::database_url_and_audit(config)?;
+        let keys = keys(audit.signer.as_deref());
+        let has_key = !keys.is_empty();
+        let db = open_at(&url).await?;
+        let mut conn = db.acquire().await?;
+        (walk::verify(&mut conn, Judge::new(keys, kept), tell).await?, has_key)
+    };
+    say(&report, has_key)
+}
+
+fn say(report: &Report, has_key: bool) -> Done {
+    for finding in &report.findings {
+        println!("WRONG  {finding}");
+    }
+    if report.more > 0 {
+        println!("WRONG  and {} more", report.more);
+    }
+    if !report.is_intact() {
+        return Err("the trail is not intact; the first finding names where to begin".into());
+    }
+    println!(
+        "intact: {} records, {} checkpoints in the trail, {} kept outside",
+        report.records, report.checkpoints, report.kept
+    );
+    for gone in &report.removed {
+        println!(
+            "{} records of {} removed by retention on {}",
+            gone.records,
+            gone.month,
+            moment(gone.removed_at)
+        );
+    }
+    if report.covered < report.records {
+        println!("{} of them are under no checkpoint yet", report.records - report.covered);
+    }
+    if report.unsealed > 0 {
+        println!("{} records are newer and not sealed yet", report.unsealed);
+    }
+    if report.kept == 0 {
+        println!(
+            "no kept checkpoint was given: whoever can change the whole database could have sealed it anew"
+        );
+    }
+    if !has_key {
+        println!("no --key was given: signatures were not checked");
+    }
+    if let Some(root) = report.root {
+        println!("root {root}");
+    }
+    Ok(())
+}
+
+/// The checkpoints in a file, or in a folder's files.
+fn read_kept(path: &Path) -> Result<Vec<Kept>, Failure> {
+    let read = |path: &Path| -> Result<Kept, Failure> {
+        let note = fs::read_to_string(path).map_err(|error| cannot("read", path, &error))?;
+        Ok(Kept { note, name: format!("the kept checkpoint {}", path.display()) })
+    };
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path).map_err(|error| cannot("read", path, &error))? {
+        let path = entry?.path();
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(KEPT.as_bytes()))
+        {
+            found.push(read(&path)?);
+        }
+    }
+    if found.is_empty() {
+        return Err(format!("there is no file {KEPT}… in {}", path.display()).into());
+    }
+    Ok(found)
+}
