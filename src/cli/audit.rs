@@ -64,7 +64,7 @@ Example:  maskline audit key mask.example
     /// its state, flagged). Newest first; FIRST, LAST and RECORDS are of those that fit. People stand in
     /// it by the end of their ids; `maskline audit show` opens the words.
     #[command(after_help = search::EXAMPLES)]
-    Search(search::Search),
+    Search(Box<search::Search>),
     /// Show what was said in a conversation, or what a task is about, words opened. That you looked is
     /// put on record first.
     ///
@@ -115,7 +115,7 @@ pub async fn run(config: Option<&Path>, command: Audit) -> Done {
         Audit::Checkpoint => print_checkpoint(config).await,
         Audit::Key(what) => key::make(&what),
         Audit::Retain(what) => retain::run(config, what).await,
-        Audit::Search(what) => search::run(config, what).await,
+        Audit::Search(what) => search::run(config, *what).await,
         Audit::Show { id, format, by } => look(config, id, format, &by).await,
         Audit::Export { file } => {
             let db = super::open(config).await?;

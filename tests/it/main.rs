@@ -58,6 +58,7 @@ mod samples;
 mod schema;
 mod seal;
 mod sealer;
+mod search;
 mod sending;
 mod service;
 mod settings;

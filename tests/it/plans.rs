@@ -1,6 +1,7 @@
 //! What is done for every text reads by an index, however many rows there are.
 
 use maskline::{
+    audit::search::{self, Filter, Query},
     carrier::wire::InboundText,
     dispatch::{self, Parsed},
     pool,
@@ -8,7 +9,7 @@ use maskline::{
 
 use sqlx::{Connection, PgConnection};
 
-use crate::support::{NUMBER, TestApp, number};
+use crate::support::{NUMBER, TestApp, at, number};
 
 /// Many conversations of other people, with a trail, silences and answers of theirs.
 const FILL: &str = "
@@ -110,6 +111,73 @@ async fn the_forecast_reads_who_came_and_went_of_late_and_not_all_that_ever_did(
         .await
         .unwrap();
         assert_eq!(scanned, Vec::<String>::new());
+        tx.commit().await.unwrap();
+    }
+    conn.close().await.unwrap();
+}
+
+/// A year of records of other people's conversations.
+const TRAIL: &str = "
+    select audit_make_partitions('2025-04-01', 12);
+    insert into audit_record (id, at, kind, conversation_id, person_id, recipient_id, masked_number,
+        carrier_id, text_id)
+    select gen_random_uuid(), '2025-04-01'::timestamptz + n * interval '10 minutes', 'relayed',
+        md5('c' || n / 10)::uuid, md5('p' || n / 20)::uuid, md5('q' || n / 20)::uuid,
+        '+14155550100', 'old-' || n, gen_random_uuid()
+    from generate_series(1, 48000) n;
+    analyze";
+
+/// How many records this connection fetched by an index.
+async fn fetched(conn: &mut PgConnection) -> i64 {
+    let sql = "select sum(idx_tup_fetch)::bigint from pg_stat_xact_user_tables
+               where relname like 'audit_record%'";
+    sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_search_of_the_trail_reads_it_by_an_index() {
+    let test = TestApp::start().await;
+    test.run(TRAIL).await;
+    let some: Vec<String> = test
+        .column(
+            "select unnest(array[conversation_id::text, person_id::text, recipient_id::text, carrier_id,
+                 text_id::text]) from audit_record where carrier_id = 'old-24000'",
+        )
+        .await;
+    let all = Filter::default;
+    let person = |n: usize| some[n].parse().ok();
+    let filters = [
+        all(),
+        Filter {
+            from: Some(at("2025-08-01T00:00:00Z")),
+            until: Some(at("2025-09-01T00:00:00Z")),
+            ..all()
+        },
+        Filter { conversation: some[0].parse().ok(), ..all() },
+        Filter { person: person(1), ..all() },
+        Filter { person: person(2), ..all() },
+        Filter { person: person(2), until: Some(at("2025-12-01T00:00:00Z")), ..all() },
+        Filter { external: Some(some[3].clone()), ..all() },
+        Filter { external: Some(some[4].clone()), ..all() },
+    ];
+    let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    // PostgreSQL plans a statement anew five times, and then once for all values.
+    for filter in filters.iter().cycle().take(9 * filters.len()) {
+        let mut tx = conn.begin().await.unwrap();
+        let query = Query::new(filter.clone(), None, None, at("2026-03-01T12:00:00Z")).unwrap();
+        let (mut found, before) = (0, fetched(&mut tx).await);
+        search::find(&mut tx, &test.app.pen.vault, &query, 20, |_| found += 1).await.unwrap();
+        assert!(found > 0, "{filter:?}");
+        let scanned: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_stat_xact_user_tables
+             where relname like 'audit_record%' and seq_tup_read > 0",
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .unwrap();
+        assert_eq!(scanned, Vec::<String>::new(), "{filter:?}");
+        let read = fetched(&mut tx).await - before;
+        assert!(read < 1_000, "{read} records were read for {filter:?}");
         tx.commit().await.unwrap();
     }
     conn.close().await.unwrap();

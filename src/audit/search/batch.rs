@@ -6,7 +6,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{Query, Standing};
-use crate::ids::{ConversationId, PersonId, RecordId};
+use crate::{
+    ids::{ConversationId, PersonId, RecordId},
+    phone::PhoneNumber,
+};
 
 /// A record that fits, as far as its columns tell.
 pub(super) struct Candidate {
@@ -38,28 +41,23 @@ pub(super) async fn next(
                (select r.at, r.id, r as record
                 from audit_record r
                 where $1::uuid is null and $2::uuid[] is null
-                    and r.at <= $3 and (r.at, r.id) < ($3, $4) and r.at >= coalesce($5::timestamptz, '-infinity')
                     and r.conversation_id is not null
-                    and audit_record_fits(r, $6, $7, $8, $9, $10)
+                    and audit_record_fits(r, $3, $4, $5, $6, $7, $8, $9, $10)
                 order by r.at desc, r.id desc
                 limit $11)
                union all
                (select r.at, r.id, r
                 from audit_record r
-                where r.person_id = $1 and $2::uuid[] is null
-                    and r.at <= $3 and (r.at, r.id) < ($3, $4) and r.at >= coalesce($5::timestamptz, '-infinity')
-                    and r.conversation_id is not null
-                    and audit_record_fits(r, $6, $7, $8, $9, $10)
+                where r.person_id = $1 and $2::uuid[] is null and r.conversation_id is not null
+                    and audit_record_fits(r, $3, $4, $5, $6, $7, $8, $9, $10)
                 order by r.at desc, r.id desc
                 limit $11)
                union all
                (select r.at, r.id, r
                 from audit_record r
                 where r.recipient_id = $1 and r.person_id is distinct from $1
-                    and $2::uuid[] is null
-                    and r.at <= $3 and (r.at, r.id) < ($3, $4) and r.at >= coalesce($5::timestamptz, '-infinity')
-                    and r.conversation_id is not null
-                    and audit_record_fits(r, $6, $7, $8, $9, $10)
+                    and $2::uuid[] is null and r.conversation_id is not null
+                    and audit_record_fits(r, $3, $4, $5, $6, $7, $8, $9, $10)
                 order by r.at desc, r.id desc
                 limit $11)
                union all
@@ -67,10 +65,8 @@ pub(super) async fn next(
                 from audit_record r
                 where r.author_id = $1 and r.author_id is distinct from r.person_id
                     and r.recipient_id is distinct from $1
-                    and $2::uuid[] is null
-                    and r.at <= $3 and (r.at, r.id) < ($3, $4) and r.at >= coalesce($5::timestamptz, '-infinity')
-                    and r.conversation_id is not null
-                    and audit_record_fits(r, $6, $7, $8, $9, $10)
+                    and $2::uuid[] is null and r.conversation_id is not null
+                    and audit_record_fits(r, $3, $4, $5, $6, $7, $8, $9, $10)
                 order by r.at desc, r.id desc
                 limit $11)
                union all
@@ -78,8 +74,7 @@ pub(super) async fn next(
                 from audit_record r
                 where r.conversation_id = any($2)
                     and ($1::uuid is null or $1 in (r.person_id, r.recipient_id, r.author_id))
-                    and r.at <= $3 and (r.at, r.id) < ($3, $4) and r.at >= coalesce($5::timestamptz, '-infinity')
-                    and audit_record_fits(r, $6, $7, $8, $9, $10)
+                    and audit_record_fits(r, $3, $4, $5, $6, $7, $8, $9, $10)
                 order by r.at desc, r.id desc
                 limit $11)
                order by 1 desc, 2 desc
@@ -112,7 +107,7 @@ pub(super) async fn next(
         at.to_sqlx() as _,
         id as _,
         filter.from.map(ToSqlx::to_sqlx) as _,
-        filter.masked_number.as_ref().map(|number| number.as_str()),
+        filter.masked_number.as_ref().map(PhoneNumber::as_str),
         query.looked_at.as_deref() as _,
         filter.rule,
         filter.with_media,

@@ -9,6 +9,7 @@ use super::{Cursor, Found, Query};
 use crate::{
     audit::reader::Reader,
     ids::{ConversationId, PersonId, RecordId},
+    phone::PhoneNumber,
 };
 
 /// A conversation as it is read. Of its records that fit, the oldest first, the four lists hold an
@@ -83,10 +84,9 @@ async fn read(
                    coalesce(bool_or(r.is_held), false) as is_held
                from (
                    select a.*, held.is_held,
-                       a.at < $3 and a.at >= coalesce($4::timestamptz, '-infinity')
+                       coalesce(audit_record_fits(a, $3, $13, $4, $5, $6, $7, $8, $9), false)
                            and ($2::uuid is null
                                or coalesce($2 in (a.person_id, a.recipient_id, a.author_id), false))
-                           and coalesce(audit_record_fits(a, $5, $6, $7, $8, $9), false)
                            and (not $10 or held.is_held)
                            and ($11::text[] is null or a.kind = any($12) or exists (
                                    select from audit_record d
@@ -107,7 +107,7 @@ async fn read(
         filter.person as _,
         query.until.to_sqlx() as _,
         filter.from.map(ToSqlx::to_sqlx) as _,
-        filter.masked_number.as_ref().map(|number| number.as_str()),
+        filter.masked_number.as_ref().map(PhoneNumber::as_str),
         query.looked_at.as_deref() as _,
         filter.rule,
         filter.with_media,
@@ -115,6 +115,7 @@ async fn read(
         filter.held,
         query.receipts.as_deref() as _,
         query.kinds.as_deref() as _,
+        Uuid::nil(),
     )
     .fetch_all(conn)
     .await

@@ -49,7 +49,7 @@ pub(super) struct Filters {
     /// What happened, such as received, relayed, failed or delivered; may be repeated, for any of them.
     #[arg(long = "kind", value_name = "KIND")]
     kinds: Vec<Kind>,
-    /// The rule that fired, or the answer that was given, such as opt_out or help.
+    /// The rule that fired, or the answer that was given, such as `opt_out` or help.
     #[arg(long, value_name = "RULE", value_parser = rule)]
     rule: Option<String>,
     /// Where the conversation stands: waiting, active or ended.

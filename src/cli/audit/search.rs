@@ -67,7 +67,8 @@ pub(super) async fn run(config: Option<&Path>, what: Search) -> Done {
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     let Some(query) = query else {
-        return printer.end("Nobody with this number is known: there is nothing of them here.");
+        printer.end("Nobody with this number is known: there is nothing of them here.");
+        return Ok(());
     };
     let mut tx = db.begin().await?;
     let mut failed = None;
@@ -79,7 +80,7 @@ pub(super) async fn run(config: Option<&Path>, what: Search) -> Done {
     let more = search::find(&mut tx, &pen.vault, &query, what.limit.into(), show).await?;
     tx.commit().await?;
     failed.map_or(Ok(()), Err)?;
-    printer.end("No conversation fits.")?;
+    printer.end("No conversation fits.");
     if let Some(cursor) = more {
         eprintln!("There may be more. The same again with --before {cursor}");
     }
@@ -114,7 +115,7 @@ impl Printer {
         Ok(())
     }
 
-    fn end(self, none: &str) -> Done {
+    fn end(self, none: &str) {
         match self.format {
             Format::Json if self.rows == 0 => println!("[]"),
             Format::Json => println!("\n]"),
@@ -122,7 +123,6 @@ impl Printer {
             Format::Table if std::io::stdout().is_terminal() => println!("{none}"),
             Format::Table => heading(),
         }
-        Ok(())
     }
 }
 
