@@ -63,7 +63,7 @@ bench-large *options:
 bench-process *options:
     cargo bench --bench figures -- process {{ options }}
 
-# Measures a trail of ten million records: seal, verify, export, and the webhook meanwhile (20 min, 12 GB).
+# Measures a trail of ten million records: seal, verify, export, search, and the webhook meanwhile (15 min, 12 GB).
 bench-audit *options:
     cargo bench --bench figures -- audit {{ options }}
 

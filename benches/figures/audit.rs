@@ -3,22 +3,27 @@
 use std::{
     fs::File,
     io::BufWriter,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use jiff::{SignedDuration, Timestamp};
 use maskline::{
     app::App,
     audit::{
         behind::behind,
         export,
         seal::{Sealer, Step},
+        search::{self, Filter, Query},
         verify::Judge,
         walk,
     },
 };
 
+use uuid::Uuid;
+
 use crate::{
-    database::Database,
+    database::{Database, id},
     load::{self, Pace},
     table::{self, Figures, WARM, ms},
     webhook,
@@ -55,6 +60,81 @@ pub(crate) async fn measure(database: &Database) {
     std::fs::remove_file(&path).unwrap();
 }
 
+/// What is looked for, and how soon there must be an answer.
+const QUESTIONS: [(&str, u64); 5] = [
+    ("all of a person", 200),
+    ("a conversation", 200),
+    ("first page of ten days", 500),
+    ("a keyword in ten days, to the first hit", 2000),
+    ("a keyword that nobody wrote, ten days", 0),
+];
+/// How many answers each of them is asked for, of others each time.
+const ASKED: u64 = 7;
+
+/// Looks for things in the trail, and prints how long the first and all that was found took.
+pub(crate) async fn search(database: &Database) {
+    table::heading(
+        &format!("search, {} records, median of {ASKED}", database.records),
+        &["first ms", "all ms", "found", "aim ms"],
+    );
+    for (place, (what, aim)) in QUESTIONS.into_iter().enumerate() {
+        let mut answers = Vec::new();
+        for n in 0..ASKED {
+            answers.push(answer(database, place, n * database.conversations / ASKED).await);
+        }
+        let middle = answers.len() / 2;
+        answers.sort_by_key(|answer| answer.first);
+        let first = answers[middle].first;
+        answers.sort_by_key(|answer| answer.all);
+        let Answer { all, found, .. } = answers[middle];
+        let aim = if aim == 0 { "-".to_owned() } else { aim.to_string() };
+        table::row(what, [ms(first), ms(all), found.to_string(), aim]);
+    }
+}
+
+struct Answer {
+    first: Duration,
+    all: Duration,
+    found: usize,
+}
+
+/// Asks one of the questions, about the conversation of this place where it is about one.
+async fn answer(database: &Database, question: usize, conversation: u64) -> Answer {
+    let now = Timestamp::now();
+    // A day in the middle of what was loaded, and ten behind it.
+    let from = now - SignedDuration::from_hours(24 * 16);
+    let ten_days = Filter {
+        from: Some(from),
+        until: Some(from + SignedDuration::from_hours(240)),
+        ..Filter::default()
+    };
+    let id = |kind, n| id(kind, n).parse::<Uuid>().unwrap();
+    let (filter, keyword) = match question {
+        0 => {
+            let person = Some(id('b', 2 * conversation).into());
+            (Filter { person, ..Filter::default() }, None)
+        }
+        1 => {
+            let conversation = Some(id('c', conversation).into());
+            (Filter { conversation, ..Filter::default() }, None)
+        }
+        2 => (ten_days, None),
+        3 => (ten_days, Some("UMBRELLA")),
+        _ => (ten_days, Some("nobody wrote this")),
+    };
+    let query = Query::new(filter, keyword, None, now).unwrap();
+    let (start, mut first, mut found) = (Instant::now(), None, 0);
+    let mut tx = database.pool.begin().await.unwrap();
+    let show = |_| {
+        first.get_or_insert_with(|| start.elapsed());
+        found += 1;
+    };
+    search::find(&mut tx, &database.vault, &query, 50, show).await.unwrap();
+    tx.commit().await.unwrap();
+    let all = start.elapsed();
+    Answer { first: first.unwrap_or(all), all, found }
+}
+
 /// Seals all that is not, and counts it.
 async fn seal(app: App) -> u64 {
     let (mut sealer, mut count) = (Sealer::new(app), 0);
@@ -85,23 +165,25 @@ fn row(what: &str, records: u64, took: Duration, aim: &str) {
 enum Beside {
     Nothing,
     Sealer,
+    Searching,
     Verifying,
 }
 
 impl Beside {
-    const ALL: [Self; 3] = [Self::Nothing, Self::Sealer, Self::Verifying];
+    const ALL: [Self; 4] = [Self::Nothing, Self::Sealer, Self::Searching, Self::Verifying];
 
     fn name(self) -> &'static str {
         match self {
             Self::Nothing => "nothing beside it",
             Self::Sealer => "the sealer beside it",
+            Self::Searching => "sealer, and somebody searches",
             Self::Verifying => "sealer, and somebody verifies",
         }
     }
 }
 
 /// Measures the webhook with something beside it and without, by turns, and prints the best of each.
-pub(crate) async fn beside_the_webhook(database: &Database, seconds: u64) {
+pub(crate) async fn beside_the_webhook(database: &Arc<Database>, seconds: u64) {
     let columns = ["texts/s", "ratio", "p99 ms", "half: p50 ms", "half: p99 ms", "behind"];
     table::heading(&format!("webhook, {CONNECTIONS} connections, best of {TURNS}"), &columns);
     let time = WARM + Duration::from_secs(seconds);
@@ -130,31 +212,38 @@ pub(crate) async fn beside_the_webhook(database: &Database, seconds: u64) {
     }
 }
 
+/// Reads the trail again and again, as somebody does who searches or verifies.
+async fn read(database: Arc<Database>, beside: Beside) {
+    for n in 0.. {
+        match beside {
+            Beside::Nothing | Beside::Sealer => return,
+            Beside::Searching => {
+                let question = usize::try_from(n).unwrap() % QUESTIONS.len();
+                answer(&database, question, n % database.conversations).await;
+            }
+            Beside::Verifying => {
+                let mut conn = database.pool.acquire().await.unwrap();
+                let judge = Judge::new(Vec::new(), Vec::new());
+                walk::verify(&mut conn, judge, |_, _| {}).await.unwrap();
+            }
+        }
+    }
+}
+
 /// One run, and how many records were not sealed at its end.
-async fn run(database: &Database, beside: Beside, pace: Pace) -> (Figures, u64) {
+async fn run(database: &Arc<Database>, beside: Beside, pace: Pace) -> (Figures, u64) {
     database.clean().await;
     let app = webhook::app(database, 64).await;
     let (address, stop) = webhook::serve(&app).await;
     let sealing = (beside != Beside::Nothing).then(|| tokio::spawn(Sealer::new(app.clone()).run()));
-    let verifying = (beside == Beside::Verifying).then(|| {
-        let db = app.db.clone();
-        tokio::spawn(async move {
-            loop {
-                let mut conn = db.acquire().await.unwrap();
-                let judge = Judge::new(Vec::new(), Vec::new());
-                walk::verify(&mut conn, judge, |_, _| {}).await.unwrap();
-            }
-        })
-    });
+    let reading = tokio::spawn(read(database.clone(), beside));
     let (times, took) = load::run(address, database.conversations, CONNECTIONS, pace).await;
     let mut conn = database.pool.acquire().await.unwrap();
     let left = behind(&mut conn).await.unwrap().records;
     stop.cancel();
     app.draining.cancel();
-    if let Some(verifying) = verifying {
-        verifying.abort();
-        verifying.await.ok();
-    }
+    reading.abort();
+    reading.await.ok();
     if let Some(sealing) = sealing {
         sealing.await.unwrap();
     }

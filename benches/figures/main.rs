@@ -22,6 +22,8 @@ mod process;
 mod table;
 mod webhook;
 
+use std::sync::Arc;
+
 use clap::{Parser, ValueEnum};
 
 use self::database::Database;
@@ -117,9 +119,11 @@ async fn main() {
     }
     if asked(Part::Audit) {
         let database = Database::start(wishes.audit_conversations, wishes.large_records).await;
+        let database = Arc::new(database);
         audit::measure(&database).await;
+        audit::search(&database).await;
         audit::beside_the_webhook(&database, wishes.seconds).await;
-        database.stop().await;
+        Arc::into_inner(database).unwrap().stop().await;
     }
     if asked(Part::Soak) {
         let small = Database::start(wishes.conversations, 0).await;
