@@ -162,3 +162,31 @@ async fn a_month_with_records_in_the_default_partition_stays_there() {
     assert_eq!(new, ["audit_record_2089_12", "audit_record_2090_02"]);
     assert_eq!(trail.records().await.len(), 5);
 }
+
+#[tokio::test]
+async fn whatever_has_lost_its_guard_is_seen_and_guarded_again() {
+    let mut trail = Trail::filled().await;
+    let mut guarded = trail
+        .column("select tgrelid::regclass::text from pg_trigger where tgname = 'append_only'")
+        .await;
+    guarded.sort();
+    for table in ["audit_leaf", "audit_checkpoint", "audit_removal", "consent_event"] {
+        assert!(guarded.contains(&table.to_owned()), "{guarded:?}");
+    }
+    let unguarded = "select unguarded::text from audit_unguarded() unguarded order by 1";
+    assert_eq!(trail.column(unguarded).await, [""; 0]);
+    for table in &guarded {
+        for harm in ["disable trigger", "enable trigger", "enable replica trigger"] {
+            // On the parent this reaches the parts, too.
+            let harm = format!("alter table only {table} {harm} append_only");
+            trail.run(&harm).await.unwrap();
+            assert_eq!(trail.column(unguarded).await, [table.as_str()], "{harm}");
+            trail.run("select audit_guard_again()").await.unwrap();
+            assert_eq!(trail.column(unguarded).await, [""; 0], "{harm}");
+        }
+        trail.run(&format!("drop trigger append_only on {table}")).await.unwrap();
+        assert_eq!(trail.column(unguarded).await, [table.as_str()]);
+        trail.run("select audit_guard_again()").await.unwrap();
+        assert_eq!(trail.column(unguarded).await, [""; 0]);
+    }
+}
