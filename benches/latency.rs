@@ -35,8 +35,12 @@ const SECRET: &str = "a-secret-of-the-benchmark";
 async fn main() {
     let options = Options { data_dir: None, durable: true, max_connections: 50 };
     let postgres = PrivatePostgres::start(options).await.unwrap();
-    let db = database::connect(&postgres.url("postgres").into()).await.unwrap();
-    database::MIGRATIONS.run(&db).await.unwrap();
+    let owner = sqlx::PgPool::connect_with(postgres.options("postgres")).await.unwrap();
+    database::MIGRATIONS.run(&owner).await.unwrap();
+    let login = "create role maskline_serve login in role maskline_app";
+    sqlx::raw_sql(login).execute(&owner).await.unwrap();
+    let url = postgres.url_as("maskline_serve", "postgres");
+    let db = database::connect(&url.clone().into()).await.unwrap();
     pool::add(&mut db.acquire().await.unwrap(), &number(MASKED), Clock::System.now())
         .await
         .unwrap();
@@ -45,7 +49,7 @@ async fn main() {
         ..simulator::Settings::default()
     })
     .unwrap();
-    let service = serve_it(&postgres, &carrier, db.clone()).await;
+    let service = serve_it(&url, &carrier, db.clone()).await;
 
     let (ann, ben) = (number("+12065550142"), number("+12065550187"));
     connect(&carrier, &ann, &ben).await;
@@ -76,12 +80,12 @@ fn number(text: &str) -> PhoneNumber {
     text.parse().unwrap()
 }
 
-async fn serve_it(postgres: &PrivatePostgres, carrier: &Simulator, db: sqlx::PgPool) -> Service {
+async fn serve_it(database_url: &str, carrier: &Simulator, db: sqlx::PgPool) -> Service {
     let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let private = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let public_url = format!("http://{}", public.local_addr().unwrap());
     let settings = Settings::from_values([
-        ("DATABASE_URL", postgres.url("postgres").as_str()),
+        ("DATABASE_URL", database_url),
         ("MASKLINE_PUBLIC_URL", &public_url),
         ("MASKLINE_WEBHOOK_SECRETS", SECRET),
         // The bytes 0 to 31.

@@ -16,7 +16,7 @@ begin
         end;
     end loop;
     if missing <> '{}' then
-        raise exception 'roles are missing, and % may not make them. Let a superuser run this, then migrate again: %',
+        raise exception 'roles are missing, and % may not make them. Let a superuser run `%`, then migrate again',
             current_user, array_to_string(missing, ' ')
             using errcode = 'insufficient_privilege';
     end if;

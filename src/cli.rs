@@ -22,7 +22,7 @@ use std::{error::Error, path::Path, process::ExitCode};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, migrate::MigrateError};
 
 pub use self::serving::{SERVE_HELP, ServeOptions, serve};
 use crate::{
@@ -67,9 +67,20 @@ pub async fn migrate(config: Option<&Path>) -> Done {
     MIGRATIONS
         .run(&db)
         .await
-        .map_err(|error| format!("the migrations cannot be applied: {error}"))?;
+        .map_err(|error| format!("the migrations cannot be applied: {error}{}", who_may(&error)))?;
     println!("{missing} applied; the schema is that of version {}", env!("CARGO_PKG_VERSION"));
     Ok(())
+}
+
+/// Who may migrate, where this login may not.
+fn who_may(error: &MigrateError) -> &'static str {
+    let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
+        return "";
+    };
+    match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        Some("42501") => "\nOnly the owner of the tables migrates, or a superuser.",
+        _ => "",
+    }
 }
 
 /// Reads the settings, tries the database, the carrier and the storage, and says all that is wrong.
@@ -100,7 +111,13 @@ pub async fn check(config: Option<&Path>) -> Done {
         }
     };
     if let Some(url) = database_url {
-        say("database", try_database(&url).await);
+        let database = try_database(&url).await;
+        let is_usable = database.is_ok();
+        say("database", database);
+        if is_usable {
+            let allow = settings.as_ref().is_ok_and(|settings| settings.allow_superuser);
+            say("login", try_login(&url, allow).await);
+        }
     }
     if let Ok(settings) = &settings {
         say("Flowroute", try_carrier(settings).await);
@@ -124,11 +141,27 @@ async fn try_database(url: &SecretString) -> Result<String, String> {
     if version < 150_000 {
         return Err(format!("PostgreSQL {} is too old: 15 or newer is needed", version / 10_000));
     }
+    let login = database::login(&mut *db.acquire().await.map_err(|error| said(&error))?).await;
+    login.map_err(|error| said(&error))?.can_serve().map_err(|error| error.to_string())?;
     match database::pending_migrations(&db).await {
         Ok(0) => Ok(format!("PostgreSQL {}, migrations applied", version / 10_000)),
         Ok(missing) => Err(StartError::NotMigrated(missing).to_string()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Whether `serve` runs as this login.
+async fn try_login(url: &SecretString, allow_superuser: bool) -> Result<String, String> {
+    let look = async {
+        let db = database::connect_for_command(url).await?;
+        database::login(&mut *db.acquire().await?).await
+    };
+    let login = look.await.map_err(|error| said(&error))?;
+    login.may_serve(allow_superuser).map_err(|error| error.to_string())?;
+    Ok(match login.may_serve(false) {
+        Ok(()) => format!("{} can serve, and not change the audit trail", login.name()),
+        Err(_) => format!("{} could change the audit trail, which is allowed", login.name()),
+    })
 }
 
 async fn try_carrier(settings: &Settings) -> Result<String, String> {
@@ -162,7 +195,7 @@ async fn try_trail(settings: &Settings) -> Result<String, String> {
     let (unguarded, missing) = look.await.map_err(|error| said(&error))?;
     if !unguarded.is_empty() {
         return Err(format!(
-            "{} can be changed: the triggers that refuse it are missing or asleep. Start `maskline serve` as their owner, or: select audit_guard_again()",
+            "{} can be changed: the triggers that refuse it are missing or asleep. `maskline serve` puts them back, or: select audit_guard_again()",
             unguarded.join(", ")
         ));
     }

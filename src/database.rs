@@ -1,5 +1,6 @@
 //! The database: its schema, and connections that do not wait for ever.
 
+mod login;
 mod lookout;
 mod servers;
 mod trust;
@@ -18,8 +19,11 @@ use sqlx::{
 };
 use tokio::{sync::watch, time::Instant};
 
-pub use self::servers::Servers;
 use self::trust::Trust;
+pub use self::{
+    login::{Login, LoginError, login},
+    servers::Servers,
+};
 use crate::clock::Clock;
 
 /// The schema, as it stands in `migrations/`. Newer migrations in a database are none of its
@@ -37,6 +41,9 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 /// What bounds a session: how long it waits for a lock, and how long it lies in a transaction.
 const BOUNDS: [(&str, &str); 2] =
     [("lock_timeout", "4s"), ("idle_in_transaction_session_timeout", "10s")];
+
+/// What keeps the values of statements out of PostgreSQL's log, as far as a login may say.
+const QUIET: [(&str, &str); 1] = [("log_parameter_max_length_on_error", "0")];
 
 /// Opens the service's pool.
 ///
@@ -73,15 +80,17 @@ pub async fn connect(url: &SecretString) -> sqlx::Result<PgPool> {
     Ok(pool)
 }
 
-/// Refuses a server that takes no writes. Says once, if it is so, that sessions are not bounded: a
-/// pooler in between may not pass on what we ask for.
+/// Refuses a server that takes no writes. Says once, if it is so, that sessions are not bounded (a
+/// pooler in between may not pass on what we ask for), and that values may be logged.
 async fn greet(conn: &mut PgConnection) -> sqlx::Result<()> {
     static SAID: Once = Once::new();
+    static SAID_LOGS: Once = Once::new();
     let server = sqlx::query!(
         r#"select current_setting('transaction_read_only') = 'off' as "takes_writes!",
                current_setting('lock_timeout') <> '0'
                    and current_setting('idle_in_transaction_session_timeout') <> '0'
-                   as "is_bounded!""#
+                   as "is_bounded!",
+               current_setting('log_parameter_max_length') = '0' as "is_quiet!""#
     )
     .fetch_one(conn)
     .await?;
@@ -92,6 +101,13 @@ async fn greet(conn: &mut PgConnection) -> sqlx::Result<()> {
         SAID.call_once(|| {
             tracing::warn!(
                 "lock_timeout or idle_in_transaction_session_timeout is not set: behind a pooler, set both for the role"
+            );
+        });
+    }
+    if !server.is_quiet {
+        SAID_LOGS.call_once(|| {
+            tracing::warn!(
+                "PostgreSQL may log the values of statements; let a superuser run: alter database … set log_parameter_max_length = 0"
             );
         });
     }
@@ -112,7 +128,7 @@ pub async fn connect_for_command(url: &SecretString) -> sqlx::Result<PgPool> {
 fn servers(url: &SecretString) -> sqlx::Result<Servers> {
     let servers: Result<Servers, _> = url.expose_secret().parse();
     let servers = servers.map_err(|problem| sqlx::Error::Configuration(problem.into()))?;
-    Ok(servers.with(|server| server.application_name("maskline")))
+    Ok(servers.with(|server| server.application_name("maskline").options(QUIET)))
 }
 
 /// The database's time, by which all processes go; or that of a clock that stands in for it.

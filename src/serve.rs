@@ -21,7 +21,8 @@ use crate::{
     clock::Clock,
     code::Randomness,
     config::Settings,
-    database, http, inbound,
+    database::{self, LoginError},
+    http, inbound,
     media::{self, Sources},
     outbox::worker,
     reconciler::Reconciler,
@@ -47,6 +48,9 @@ pub enum StartError {
     /// Migrations are missing.
     #[error("{0} of this version's migrations are not applied: run `maskline migrate` first")]
     NotMigrated(usize),
+    /// The login could do too much, or too little.
+    #[error("{0}")]
+    Login(#[from] LoginError),
     /// The table of migrations cannot be read.
     #[error("the migrations cannot be read: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -74,7 +78,7 @@ pub struct Service {
 
 impl Service {
     /// Starts everything but the roles that are left to others: refuses a database that is not
-    /// migrated, then listens and works. Webhooks are taken in where there is a listener for them.
+    /// migrated, and a login that could change the trail; then listens and works. Webhooks are taken in where there is a listener for them.
     ///
     /// # Errors
     /// What keeps it from starting.
@@ -85,8 +89,10 @@ impl Service {
         private: TcpListener,
         without: &[Role],
     ) -> Result<Self, StartError> {
+        let login = database::login(&mut *db.acquire().await?).await?;
+        login.can_serve()?;
         match database::pending_migrations(&db).await? {
-            0 => {}
+            0 => login.may_serve(settings.allow_superuser)?,
             missing => return Err(StartError::NotMigrated(missing)),
         }
         telemetry::metrics();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    database::{Database, MASTER_KEY, SECRET},
+    database::{Database, MASTER_KEY, SECRET, SERVE},
     table,
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it on this database, with this carrier, and waits until it is ready.
     pub(crate) async fn start(database: &Database, carrier: String) -> Self {
-        let url = database.postgres.url("postgres");
+        let url = database.postgres.url_as(SERVE, "postgres");
         tokio::task::spawn_blocking(move || Self::begin(&url, &carrier)).await.unwrap()
     }
 
@@ -45,7 +45,6 @@ impl Serving {
             .env("MASKLINE_PUBLIC_URL", format!("http://{public}"))
             .env("MASKLINE_WEBHOOK_SECRETS", SECRET)
             .env("MASKLINE_MASTER_KEY", MASTER_KEY)
-            .env("MASKLINE_ALLOW_SUPERUSER", "true")
             .env("FLOWROUTE_ACCESS_KEY", "simulated")
             .env("FLOWROUTE_SECRET_KEY", "simulated")
             .env("MASKLINE_FLOWROUTE_URL", carrier)

@@ -21,6 +21,8 @@ use uuid::Uuid;
 pub(crate) const SECRET: &str = "a-secret-of-the-benchmark";
 /// The master key: the bytes 0 to 31.
 pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+/// Whom a service logs in as.
+pub(crate) const SERVE: &str = "maskline_serve";
 /// So much is sent to the database at once, in a transaction of its own: a trail is one of many.
 const PORTION: usize = 1024 * 1024;
 /// One text in so many says something that the others do not.
@@ -45,6 +47,8 @@ impl Database {
         let postgres = PrivatePostgres::start(options).await.unwrap();
         let pool = database::connect(&postgres.url("postgres").into()).await.unwrap();
         database::MIGRATIONS.run(&pool).await.unwrap();
+        let login = format!("create role {SERVE} login in role maskline_app");
+        sqlx::raw_sql(AssertSqlSafe(login)).execute(&pool).await.unwrap();
         let mut conn = pool.acquire().await.unwrap();
         let vault = Vault::open(&mut conn, &MASTER_KEY.parse().unwrap()).await.unwrap();
         drop(conn);
@@ -85,7 +89,7 @@ impl Database {
 
     /// The settings of a service on this database, and these beside them.
     pub(crate) fn settings(&self, more: &[(&str, &str)]) -> Settings {
-        let url = self.postgres.url("postgres");
+        let url = self.postgres.url_as(SERVE, "postgres");
         let values = [
             ("DATABASE_URL", url.as_str()),
             ("MASKLINE_PUBLIC_URL", "http://127.0.0.1"),

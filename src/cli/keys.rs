@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Done, Failure};
 use crate::{
+    audit::retain,
     config,
     vault::{
         self, MasterKeys, Vault,
@@ -36,6 +37,8 @@ nobody can read the numbers and texts in there. Keep the old one as long as you 
 before.")]
     Rotate,
     /// Encrypt what a version before encryption wrote. Once, while nothing else runs.
+    ///
+    /// Needs the login that owns the tables, as `maskline migrate` does.
     #[command(after_help = "\
 Example:  maskline migrate && maskline keys seal
 
@@ -82,7 +85,12 @@ async fn rotate(db: &PgPool, masters: &MasterKeys) -> Done {
 }
 
 async fn seal(db: &PgPool, masters: &MasterKeys) -> Done {
-    let vault = Vault::unlock(&mut *db.acquire().await?, masters).await?;
+    let mut conn = db.acquire().await?;
+    let vault = Vault::unlock(&mut conn, masters).await?;
+    if !retain::is_owner(&mut conn).await? {
+        return Err("only the owner of the tables can encrypt what is in them: run this with the DATABASE_URL of the owner, who runs the migrations".into());
+    }
+    drop(conn);
     let mut total = 0;
     for part in Part::ALL {
         let (mut done, mut said) = (0, Said::new());

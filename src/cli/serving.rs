@@ -14,7 +14,8 @@ use crate::{
 /// The examples under `maskline serve --help`.
 pub const SERVE_HELP: &str = "\
 Needs DATABASE_URL, MASKLINE_PUBLIC_URL, MASKLINE_WEBHOOK_SECRETS, MASKLINE_MASTER_KEY,
-FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY, in the environment or in a file. `maskline check` says what is missing.
+FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY, in the environment or in a file. `maskline check` says what is missing. The login in
+DATABASE_URL must not own the tables, nor be a superuser: create role maskline_serve login password '…' in role maskline_app;
 
 Example:  maskline --config /etc/maskline.toml serve
           maskline serve --without worker --without sweeper    only takes webhooks in

@@ -1,7 +1,7 @@
 //! `maskline demo`: everything on this computer, from one command.
 //!
-//! A PostgreSQL of its own, the simulated carrier, the service as `serve` runs it, and a page with
-//! two phones. Nothing listens but on 127.0.0.1, and nothing is left behind.
+//! A PostgreSQL of its own, the simulated carrier, the service as `serve` runs it (by a login that can
+//! only serve), and a page with two phones. Nothing listens but on 127.0.0.1, and nothing is left behind.
 
 mod files;
 mod home;
@@ -129,7 +129,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
     })?;
     let public_url = format!("http://{}", public.local_addr()?);
     let settings = Settings::from_values([
-        ("DATABASE_URL", postgres.url(DATABASE).as_str()),
+        ("DATABASE_URL", postgres.url_as(SERVE, DATABASE).as_str()),
         ("MASKLINE_PUBLIC_URL", &public_url),
         ("MASKLINE_WEBHOOK_SECRETS", &secrets.webhook),
         ("MASKLINE_MASTER_KEY", &master_key),
@@ -164,8 +164,11 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
 }
 
 const DATABASE: &str = "maskline";
+/// Whom the service logs in as, as an operator's does.
+const SERVE: &str = "maskline_serve";
 
-/// Makes the database unless a kept folder has it, migrates it and seeds the pool.
+/// Makes the database unless a kept folder has it, migrates it as its owner, and seeds the pool as the
+/// service's login.
 async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
     let admin = PgPool::connect_with(postgres.options("postgres")).await?;
     let exists = sqlx::query_scalar!(
@@ -176,8 +179,18 @@ async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
         sqlx::raw_sql("create database maskline").execute(&admin).await?;
     }
     admin.close().await;
-    let db = database::connect(&postgres.url(DATABASE).into()).await?;
-    database::MIGRATIONS.run(&db).await?;
+    let owner = PgPool::connect_with(postgres.options(DATABASE)).await?;
+    database::MIGRATIONS.run(&owner).await?;
+    let exists = sqlx::query_scalar!(
+        r#"select exists (select from pg_roles where rolname = $1) as "exists!""#,
+        SERVE
+    );
+    if !exists.fetch_one(&owner).await? {
+        let make = "create role maskline_serve login in role maskline_app";
+        sqlx::raw_sql(make).execute(&owner).await?;
+    }
+    owner.close().await;
+    let db = database::connect(&postgres.url_as(SERVE, DATABASE).into()).await?;
     let mut conn = db.acquire().await?;
     for number in masked() {
         pool::add(&mut conn, &number, Clock::System.now()).await?;

@@ -144,9 +144,14 @@ impl PrivatePostgres {
 
     /// The address of one of its databases, for sqlx and for psql; `postgres` exists always.
     pub fn url(&self, database: &str) -> String {
+        self.url_as(ROLE, database)
+    }
+
+    /// The same, for another role.
+    pub fn url_as(&self, role: &str, database: &str) -> String {
         let socket = encoded(self.run.as_os_str().as_bytes());
         let database = encoded(database.as_bytes());
-        format!("postgres:///{database}?host={socket}&port={PORT}&user={ROLE}&sslmode=disable")
+        format!("postgres:///{database}?host={socket}&port={PORT}&user={role}&sslmode=disable")
     }
 
     /// How to connect to one of its databases; `postgres` exists always.

@@ -135,12 +135,11 @@ async fn secrets_may_stand_in_files_and_everything_in_toml() {
             "MASKLINE_FLOWROUTE_URL = \"{}\"\nMASKLINE_PUBLIC_URL = \"https://mask.example\"\n\
              MASKLINE_WEBHOOK_SECRETS = [\"first-secret-0123\", \"second-secret-0123\"]\n\
              MASKLINE_MASTER_KEY = \"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\"\n\
-             MASKLINE_WEBHOOK_ALLOW = [\"192.0.2.0/24\"]\nMASKLINE_SMS_PER_SECOND = 7\n\
-             MASKLINE_ALLOW_SUPERUSER = true\n",
+             MASKLINE_WEBHOOK_ALLOW = [\"192.0.2.0/24\"]\nMASKLINE_SMS_PER_SECOND = 7\n",
             test.simulator.url()
         ),
     );
-    let url = folder.file("url", format!("{}\n", test.database_url()));
+    let url = folder.file("url", format!("{}\n", test.app_url()));
     let key = folder.file("key", "simulated\r\n");
     let environment = [
         ("DATABASE_URL_FILE", url.as_str()),

@@ -15,7 +15,7 @@ use crate::{
     replicas::{Doors, FAST, connect, talk},
     sending::soon,
     service::{Site, run},
-    support::Database,
+    support::{Database, app_login, as_app},
 };
 
 /// A primary and its synchronous standby.
@@ -82,7 +82,9 @@ async fn a_promoted_standby_is_found_and_nothing_acknowledged_is_lost() {
     let said = run("numbers list", &[("DATABASE_URL", &standby)]).await;
     assert!(said.code == Some(1) && said.err.contains("takes no writes"), "{}", said.err);
 
-    let site = Site::on(Database::elsewhere(both)).await;
+    app_login(&pair.url(&["one"], "")).await;
+    let app = as_app(&both);
+    let site = Site::on(Database::elsewhere(both, app)).await;
     let first = site.serve_with("serve", &FAST).await;
     connect(&site).await;
     first.stop().await;
@@ -141,7 +143,9 @@ async fn a_primary_that_falls_silent_is_left_for_the_standby() {
     let mut pair = Pair::start().await;
     let both = pair.url(&["one", "two"], "&target_session_attrs=read-write");
     assert_eq!(run("migrate", &[("DATABASE_URL", &both)]).await.code, Some(0));
-    let site = Site::on(Database::elsewhere(both)).await;
+    app_login(&pair.url(&["one"], "")).await;
+    let app = as_app(&both);
+    let site = Site::on(Database::elsewhere(both, app)).await;
     let served = site.serve_with("serve --without worker,sweeper", &[]).await;
     let doors = Doors::default();
     doors.open(&served);

@@ -53,6 +53,7 @@ mod recovery;
 mod reopen;
 mod replicas;
 mod retention;
+mod roles;
 mod s3;
 mod samples;
 mod schema;

@@ -60,7 +60,7 @@ impl Operator {
         let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
         command
             .env_clear()
-            .env("DATABASE_URL", &self.database.url)
+            .env("DATABASE_URL", &self.database.app_url)
             .envs(self.more.iter().copied())
             .arg("numbers")
             .args(args);
@@ -309,7 +309,7 @@ async fn asked(operator: &Operator) -> (Child, String) {
         .args(["--quiet", "--return", "--command", &program, "/dev/null"])
         .env_clear()
         .env("PATH", env!("PATH"))
-        .env("DATABASE_URL", &operator.database.url)
+        .env("DATABASE_URL", &operator.database.app_url)
         .env("FLOWROUTE_ACCESS_KEY", ACCESS_KEY)
         .env("FLOWROUTE_SECRET_KEY", SECRET_KEY)
         .env("MASKLINE_FLOWROUTE_URL", &operator.flowroute)
@@ -529,7 +529,7 @@ async fn no_link_and_no_redirect_leads_the_keys_to_another_host() {
 async fn sync_asks_for_its_settings_and_the_others_do_not() {
     let operator = Operator::with(&[]).await;
     let mut command = Command::new(env!("CARGO_BIN_EXE_maskline"));
-    command.env_clear().env("DATABASE_URL", &operator.database.url).args(["numbers", "sync"]);
+    command.env_clear().env("DATABASE_URL", &operator.database.app_url).args(["numbers", "sync"]);
     let Output { status, stderr, .. } = soon("it ends", command.output()).await.unwrap();
     let err = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(1));

@@ -18,7 +18,7 @@ use crate::{
     replicas::{Doors, FAST, connect, talk},
     sending::soon,
     service::Site,
-    support::{Database, server_url},
+    support::{Database, app_name, as_app, server_url},
 };
 
 /// The oldest version that keeps prepared statements for its clients.
@@ -42,7 +42,11 @@ impl Pooler {
         std::fs::create_dir(&folder).unwrap();
         let config = folder.join("pgbouncer.ini");
         std::fs::write(&config, configuration(&folder)).unwrap();
-        std::fs::write(folder.join("users.txt"), "\"maskline\" \"\"\n").unwrap();
+        std::fs::write(
+            folder.join("users.txt"),
+            format!("\"maskline\" \"\"\n\"{}\" \"\"\n", app_name()),
+        )
+        .unwrap();
         let mut command = Command::new(program);
         if Uid::effective().is_root() {
             let owned = Command::new("chown").args(["-R", "postgres"]).arg(&folder).status();
@@ -116,14 +120,15 @@ async fn processes_share_sessions_behind_a_pooler() {
     let Some(pooler) = Pooler::start().await else { return };
     let database = Database::migrated().await;
     let name = database.url.split("///").nth(1).unwrap().split('?').next().unwrap();
-    let site = Site::on(Database::elsewhere(pooler.url(name))).await;
+    let url = pooler.url(name);
+    let site = Site::on(Database::elsewhere(url.clone(), as_app(&url))).await;
 
     let unbounded = site.serve_with("serve", &FAST).await;
     let log = unbounded.stop().await;
     assert!(log.iter().any(|line| line.contains("lock_timeout")), "{log:#?}");
     for bound in ["lock_timeout = '4s'", "idle_in_transaction_session_timeout = '10s'"] {
         let mut conn = PgConnection::connect(&database.url).await.unwrap();
-        let sql = format!("alter role maskline in database {name} set {bound}");
+        let sql = format!("alter role {} in database {name} set {bound}", app_name());
         sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
         // The pooler's sessions are those from before.
         let sql = "select pg_terminate_backend(pid) from pg_stat_activity

@@ -56,7 +56,7 @@ pub fn maskline_reading(test: &TestApp, arguments: &[&str], input: &str) -> Said
 fn run(test: &TestApp, arguments: &[&str], settings: &[(&str, &str)], input: &str) -> Said {
     let mut child = Command::new(env!("CARGO_BIN_EXE_maskline"))
         .env_clear()
-        .env("DATABASE_URL", test.database_url())
+        .env("DATABASE_URL", test.app_url())
         .env("MASKLINE_MASTER_KEY", MASTER_KEY)
         .envs(settings.iter().copied())
         .args(arguments)

@@ -76,7 +76,8 @@ impl Site {
         .unwrap();
         let site = Self { simulator, database, http: reqwest::Client::new() };
         let added =
-            run(&format!("numbers add {NUMBER}"), &[("DATABASE_URL", &site.database.url)]).await;
+            run(&format!("numbers add {NUMBER}"), &[("DATABASE_URL", &site.database.app_url)])
+                .await;
         assert_eq!(added.code, Some(0), "{}", added.err);
         site
     }
@@ -84,7 +85,7 @@ impl Site {
     /// Every setting, right.
     pub(crate) fn settings<'a>(&'a self, carrier: &'a str) -> Vec<(&'a str, &'a str)> {
         vec![
-            ("DATABASE_URL", self.database.url.as_str()),
+            ("DATABASE_URL", self.database.app_url.as_str()),
             ("MASKLINE_LISTEN", "127.0.0.1:0"),
             ("MASKLINE_ADMIN_LISTEN", "127.0.0.1:0"),
             // Nobody listens there: receipts are lost unless a test brings them.
@@ -190,9 +191,8 @@ impl Site {
         values
     }
 
-    #[cfg(feature = "otel")]
-    pub(crate) fn database_url(&self) -> &str {
-        &self.database.url
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Waits until a query finds this.
@@ -350,7 +350,7 @@ async fn serve_refuses_a_database_that_is_not_migrated() {
 #[tokio::test]
 async fn numbers_are_added_once_and_listed() {
     let database = Database::migrated().await;
-    let env = [("DATABASE_URL", database.url.as_str())];
+    let env = [("DATABASE_URL", database.app_url.as_str())];
     for wrong in ["12", "415-555-0100", "+1415555010O"] {
         let said = run(&format!("numbers add {wrong}"), &env).await;
         assert_eq!(said.code, Some(2), "{wrong}");
@@ -412,7 +412,7 @@ async fn check_tries_the_keys_and_is_content_when_all_is_right() {
     let mut settings = site.settings(&carrier);
     let said = run("check", &settings).await;
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 5, "{}", said.out);
+    assert_eq!(said.out.lines().filter(|line| line.starts_with("ok ")).count(), 6, "{}", said.out);
 
     let place = settings.iter().position(|(name, _)| *name == "FLOWROUTE_SECRET_KEY").unwrap();
     settings[place].1 = "the-wrong-one";
@@ -459,7 +459,7 @@ async fn the_private_listener_tells_how_it_is() {
 #[tokio::test]
 async fn the_metrics_tell_how_full_the_pool_is() {
     let site = Site::new().await;
-    let env = [("DATABASE_URL", site.database.url.as_str())];
+    let env = [("DATABASE_URL", site.database.app_url.as_str())];
     assert_eq!(run(&format!("numbers add {OTHER_NUMBER}"), &env).await.code, Some(0));
     assert_eq!(run(&format!("numbers reserve {OTHER_NUMBER}"), &env).await.code, Some(0));
     let served = site.serve().await;

@@ -103,7 +103,65 @@ async fn start_server() -> Server {
     let db = PgPool::connect(&server.url(&server.template)).await.unwrap();
     database::MIGRATIONS.run(&db).await.unwrap();
     db.close().await;
+    app_login(&server.url("postgres")).await;
     server
+}
+
+/// A role of this run, beside those of others on the same server.
+pub fn named(what: &str) -> String {
+    format!("maskline_{what}_{}", std::process::id())
+}
+
+/// Whom the service logs in as.
+pub fn app_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| named("app"))
+}
+
+/// Makes the service's login on a server that was migrated, by its owner's URL; gives the service's.
+pub async fn app_login(owner: &str) -> String {
+    with_login(owner, app_name(), "in role maskline_app").await
+}
+
+/// The same database, for the service's login.
+pub fn as_app(owner: &str) -> String {
+    as_login(owner, app_name())
+}
+
+/// A connection of somebody who is in this group.
+pub async fn login_in(group: &str, owner: &str) -> PgConnection {
+    let url = with_login(owner, &named(group), &format!("in role {group}")).await;
+    PgConnection::connect(&url).await.unwrap()
+}
+
+/// Makes a login where there is none of that name; gives the same database's URL for it.
+pub async fn with_login(admin: &str, name: &str, as_what: &str) -> String {
+    let mut conn = PgConnection::connect(admin).await.unwrap();
+    let make = format!("create role {name} login password '{}' {as_what}", password());
+    let once = format!("do $$ begin {make}; exception when duplicate_object then end $$");
+    run(&mut conn, &once).await;
+    as_login(admin, name)
+}
+
+fn password() -> &'static str {
+    static PASSWORD: OnceLock<String> = OnceLock::new();
+    PASSWORD.get_or_init(|| format!("{:032x}", rand::random::<u128>()))
+}
+
+fn as_login(url: &str, name: &str) -> String {
+    let mut url = url::Url::parse(url).unwrap();
+    let is_login = |name: &str| matches!(name, "user" | "password");
+    let mut rest: Vec<(String, String)> =
+        url.query_pairs().into_owned().filter(|(name, _)| !is_login(name)).collect();
+    if url.has_host() {
+        url.set_username(name).unwrap();
+        url.set_password(Some(password())).unwrap();
+    } else {
+        let login = [("user", name), ("password", password())];
+        rest.extend(login.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+    url.query_pairs_mut().clear().extend_pairs(rest);
+    url.into()
 }
 
 async fn run(conn: &mut PgConnection, sql: &str) {
@@ -115,9 +173,9 @@ pub fn server_url(database: &str) -> String {
     server().url(database)
 }
 
-/// A line to the server that a test can cut.
+/// The service's line to the server, which a test can cut.
 pub fn cable() -> Cable {
-    Cable::to(&server().url("postgres"))
+    Cable::to(&as_app(&server().url("postgres")))
 }
 
 /// How long a picture may take to be fetched.
@@ -130,7 +188,10 @@ fn folder() -> PathBuf {
 
 /// A database of one test, made from the migrated template.
 pub struct Database {
+    /// For the owner of the tables, who may see and do everything.
     pub url: String,
+    /// For the service.
+    pub app_url: String,
     /// None where it stands on a server of its own, and goes with it.
     name: Option<String>,
 }
@@ -150,12 +211,13 @@ impl Database {
         let name = format!("maskline_test_{}_{count}", std::process::id());
         let mut admin = PgConnection::connect(&server().url("postgres")).await.unwrap();
         run(&mut admin, &format!("create database {name} template {template}")).await;
-        Self { url: server().url(&name), name: Some(name) }
+        let url = server().url(&name);
+        Self { app_url: as_app(&url), url, name: Some(name) }
     }
 
-    /// A database on another server.
-    pub fn elsewhere(url: String) -> Self {
-        Self { url, name: None }
+    /// A database on another server, by its URLs for the owner and for the service.
+    pub fn elsewhere(url: String, app_url: String) -> Self {
+        Self { url, app_url, name: None }
     }
 }
 
@@ -230,7 +292,7 @@ impl TestApp {
         let mut wished = vec![("MASKLINE_MEDIA_URL", folder.to_str().unwrap())];
         wished.extend(wishes.settings);
         let mut settings = settings(
-            through.as_ref().unwrap_or(&database.url),
+            through.as_ref().unwrap_or(&database.app_url),
             public,
             wishes.carrier_url.as_ref().unwrap_or(&simulator.url()),
             &wished,
@@ -289,8 +351,14 @@ impl TestApp {
         format!("http://{}{}", self.public, path.replace("{secret}", SECRET))
     }
 
+    /// The database's URL, for the owner of its tables.
     pub fn database_url(&self) -> &str {
         &self.database.url
+    }
+
+    /// The database's URL, for the service and for staff.
+    pub fn app_url(&self) -> &str {
+        &self.database.app_url
     }
 
     /// A second process on the same database, whose codes come from this seed. Returns where it

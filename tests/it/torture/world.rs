@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     sending::soon,
-    support::{MASTER_KEY, NUMBER, SECRET, code_in, number},
+    support::{MASTER_KEY, NUMBER, SECRET, app_login, code_in, number},
 };
 
 /// How long something may go on before it is taken for stuck.
@@ -78,9 +78,10 @@ impl World {
         })
         .unwrap();
         let front = Front::start().await;
+        let app_url = prepare(wishes.database_url).await;
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut shared: Vec<_> = [
-            ("DATABASE_URL", wishes.database_url),
+            ("DATABASE_URL", app_url.as_str()),
             ("MASKLINE_LISTEN", "127.0.0.1:0"),
             ("MASKLINE_ADMIN_LISTEN", "127.0.0.1:0"),
             ("MASKLINE_PUBLIC_URL", &format!("http://{}", front.address)),
@@ -97,7 +98,6 @@ impl World {
         shared.extend(wishes.settings.iter().map(own));
         let together = |own: Vec<_>| shared.iter().cloned().chain(own).collect();
         let environments: Vec<Vec<_>> = wishes.replicas.into_iter().map(together).collect();
-        prepare(wishes.database_url).await;
         let world = Self {
             db: PgPoolOptions::new().max_connections(4).connect(wishes.database_url).await.unwrap(),
             replicas: tokio::sync::Mutex::new(environments.iter().map(|_| None).collect()),
@@ -313,11 +313,16 @@ impl World {
     }
 }
 
-/// Brings the database up to date and adds the number, as an operator does.
-async fn prepare(url: &str) {
-    let env = [("DATABASE_URL".to_owned(), url.to_owned())];
-    for args in [&["migrate"][..], &["numbers", "add", NUMBER]] {
+/// Brings the database up to date and adds the number, as an operator does. Gives the URL of the
+/// service's login.
+async fn prepare(url: &str) -> String {
+    let run = async |args: &[&str], url: &str| {
+        let env = [("DATABASE_URL".to_owned(), url.to_owned())];
         let status = soon("the database is prepared", program(args, &env).status()).await;
         assert!(status.unwrap().success(), "{args:?}");
-    }
+    };
+    run(&["migrate"], url).await;
+    let app_url = app_login(url).await;
+    run(&["numbers", "add", NUMBER], &app_url).await;
+    app_url
 }
