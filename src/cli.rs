@@ -22,7 +22,7 @@ use std::{error::Error, path::Path, process::ExitCode};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::SecretString;
-use sqlx::{PgConnection, PgPool, migrate::MigrateError};
+use sqlx::{PgConnection, PgPool, error::DatabaseError, migrate::MigrateError};
 
 pub use self::serving::{SERVE_HELP, ServeOptions, serve};
 use crate::{
@@ -77,7 +77,7 @@ fn who_may(error: &MigrateError) -> &'static str {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else {
         return "";
     };
-    match error.as_database_error().and_then(|error| error.code()).as_deref() {
+    match error.as_database_error().and_then(DatabaseError::code).as_deref() {
         Some("42501") => "\nOnly the owner of the tables migrates, or a superuser.",
         _ => "",
     }

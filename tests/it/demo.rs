@@ -3,6 +3,10 @@
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
 use serde_json::{Value, json};
+use sqlx::{
+    Connection, PgConnection,
+    postgres::{PgConnectOptions, PgSslMode},
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -82,6 +86,21 @@ impl Demo {
         tokio::time::timeout(Duration::from_secs(20), read).await.expect("the demo gets there")
     }
 
+    /// Who serves: the logins of the service at the demo's own PostgreSQL.
+    async fn logins(&self) -> Vec<String> {
+        let mut folders = std::fs::read_dir(&self.folder).unwrap().map(|it| it.unwrap().path());
+        let socket = folders.find(|folder| folder.join(".s.PGSQL.5432").exists()).unwrap();
+        let options = PgConnectOptions::new_without_pgpass().socket(socket).username("maskline");
+        let options = options.database("maskline").ssl_mode(PgSslMode::Disable);
+        let mut conn = PgConnection::connect_with(&options).await.unwrap();
+        sqlx::query_scalar(
+            "select distinct usename::text from pg_stat_activity where application_name = 'maskline'",
+        )
+        .fetch_all(&mut conn)
+        .await
+        .unwrap()
+    }
+
     /// Sends a signal, waits for the end and returns the exit code.
     async fn end(&mut self, signal: &str) -> Option<i32> {
         let id = self.child.id().unwrap().to_string();
@@ -114,6 +133,7 @@ fn bodies(snapshot: &Value, phone: usize, direction: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_conversation_is_held_and_ctrl_c_leaves_nothing_behind() {
     let mut demo = Demo::start(&[]).await;
+    assert_eq!(demo.logins().await, ["maskline_serve"], "as an operator's service does");
     assert_eq!(demo.text(ANN, "START").await["statuses"], json!([200]));
     let waiting = demo.until(|now| now["phones"][0]["conversation"]["code"].is_string()).await;
     let code = waiting["phones"][0]["conversation"]["code"].as_str().unwrap();

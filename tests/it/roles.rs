@@ -7,7 +7,7 @@ mod migrating;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use maskline::{audit, media::worker};
+use maskline::{audit, clock::Clock, media::worker};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
@@ -15,7 +15,7 @@ use crate::{
     pictures::png,
     program::{maskline, maskline_reading},
     seal::{seal, sign, signing},
-    support::{Database, NUMBER, TestApp, app_name, at, code_in},
+    support::{Database, NUMBER, TestApp, app_name, code_in},
     verify::{keep, verified},
 };
 
@@ -409,7 +409,7 @@ async fn all_that_the_service_does_it_does_by_a_login_that_can_only_serve() {
     assert_eq!(column(&mut conn, "select current_user::text").await, [app_name()]);
     let quiet = "select current_setting('log_parameter_max_length_on_error')";
     assert_eq!(column(&mut conn, quiet).await, ["0"]);
-    audit::make_partitions(&mut conn, at(&jiff::Timestamp::now().to_string())).await.unwrap();
+    audit::make_partitions(&mut conn, Clock::System.now()).await.unwrap();
     drop(conn);
 
     let (ann, ben) = test.conversation().await;
