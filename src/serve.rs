@@ -78,7 +78,8 @@ pub struct Service {
 
 impl Service {
     /// Starts everything but the roles that are left to others: refuses a database that is not
-    /// migrated, and a login that could change the trail; then listens and works. Webhooks are taken in where there is a listener for them.
+    /// migrated, and a login that could change the trail; then listens and works. Webhooks are taken
+    /// in where there is a listener for them.
     ///
     /// # Errors
     /// What keeps it from starting.
