@@ -102,6 +102,10 @@ id! {
     StaffId
 }
 id! {
+    /// A reveal of real numbers.
+    RevealId
+}
+id! {
     /// A browser in which somebody of staff is signed in.
     SessionId
 }

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::{
     page::{self, Frame, Page},
-    say,
+    reveal, say,
     staff::{self, Role},
     visitor::Visitor,
 };
@@ -59,6 +59,9 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
         ),
     };
     let mut cards = cards;
+    if matches!(visitor.role(), Role::Auditor | Role::Approver) {
+        cards.insert(0, of_reveals(&mut conn, &visitor, now).await?);
+    }
     cards.push(of_integrity(&mut conn, now).await?);
     Ok(page::show(&Home { frame: Frame::new(&visitor, "Overview", "/"), may, cards }))
 }
@@ -75,6 +78,24 @@ async fn of_tasks(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Card>
         (0, None) => ("nothing waits".to_owned(), ""),
     };
     Ok(Card { path: "/tasks", word: "Open tasks", figure: open.len().to_string(), about, tone })
+}
+
+async fn of_reveals(
+    conn: &mut PgConnection,
+    visitor: &Visitor,
+    now: Timestamp,
+) -> sqlx::Result<Card> {
+    let listed = reveal::store::list(conn).await?;
+    let red = listed.iter().filter(|reveal| reveal.is_red()).count();
+    let waiting = listed.iter().filter(|reveal| reveal.waits()).count();
+    let open = listed.iter().filter(|reveal| reveal.is_open(now)).count();
+    let (about, tone) = match (red, waiting, visitor.role()) {
+        (1.., ..) => (format!("{red} opened without approval, not reviewed"), "bad"),
+        (0, 1.., Role::Approver) => (format!("{waiting} wait for you"), "warn"),
+        (0, 1.., _) => (format!("{waiting} wait for an approver"), ""),
+        _ => ("none waits".to_owned(), ""),
+    };
+    Ok(Card { path: "/reveals", word: "Numbers shown now", figure: open.to_string(), about, tone })
 }
 
 async fn of_holds(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {

@@ -16,6 +16,7 @@ mod integrity;
 mod numbers;
 mod page;
 mod people;
+mod reveal;
 mod say;
 mod sign_in;
 pub mod staff;

@@ -3,7 +3,8 @@
 use axum::routing::{MethodRouter, any, get, post};
 
 use super::{
-    access, account, assets, conversation, holds, home, integrity, numbers, page, people, sign_in,
+    access, account, assets, conversation, holds, home, integrity, numbers, page, people, reveal,
+    sign_in,
     staff::Role::{self, Admin, Approver, Auditor, Operator},
     tasks,
 };
@@ -64,6 +65,7 @@ pub(super) fn table() -> Vec<Route> {
 /// Reading the trail, and keeping it.
 fn of_the_trail() -> Vec<Route> {
     const READ: May = May::Only(&[Auditor]);
+    const APPROVE: May = May::Only(&[Approver]);
     const HOLD: May = May::Only(&[Auditor, Approver]);
     const WATCH: May = May::Only(&[Auditor, Approver, Admin]);
     const LOOK: May = May::Only(&[Operator, Auditor, Approver]);
@@ -77,9 +79,31 @@ fn of_the_trail() -> Vec<Route> {
         act("/holds/{id}/release", HOLD, "ask for the release of a hold", post(holds::ask)),
         act(
             "/holds/{id}/approve",
-            May::Only(&[Approver]),
+            APPROVE,
             "approve a release that somebody else has asked for",
             post(holds::approve),
+        ),
+        see("/reveals", HOLD, "real numbers that were asked for", get(reveal::page))
+            .under("Reveals"),
+        act(
+            "/reveals",
+            READ,
+            "ask for a real number, or open it without approval",
+            post(reveal::ask),
+        ),
+        see("/reveals/{id}", READ, "see numbers that you asked for", get(reveal::show)),
+        act(
+            "/reveals/{id}/grant",
+            APPROVE,
+            "grant what somebody else has asked for",
+            post(reveal::grant),
+        ),
+        act("/reveals/{id}/refuse", APPROVE, "refuse it", post(reveal::refuse)),
+        act(
+            "/reveals/{id}/review",
+            APPROVE,
+            "review an opening without approval",
+            post(reveal::review),
         ),
         see("/integrity", EVERYBODY, "how the trail is sealed and signed", get(integrity::page))
             .under("Integrity"),

@@ -2,6 +2,7 @@
 
 pub mod desk;
 mod lockout;
+mod reveals;
 mod roles;
 mod screens;
 

@@ -157,6 +157,25 @@ async fn an_auditor_signs_in_and_reads() {
     browser.go("Place the hold").await;
     browser.wait("[role=status]").await;
     browser.check_page("holds").await;
+    browser
+        .page
+        .find(Locator::Css(".side nav a[href='/reveals']"))
+        .await
+        .unwrap()
+        .click()
+        .await
+        .unwrap();
+    browser.wait("#minutes").await;
+    let id = about.to_string();
+    for (field, words) in [("id", id.as_str()), ("matter", "case 7"), ("reason", "court order")] {
+        browser.page.find(Locator::Id(field)).await.unwrap().send_keys(words).await.unwrap();
+    }
+    browser.go("It cannot wait and nobody can approve").await;
+    browser.check_page("reveals").await;
+    browser.go("Open without approval").await;
+    browser.wait(".alarm").await;
+    assert!(browser.text("main").await.contains(ann.number.as_str()));
+    browser.check_page("reveal").await;
     for (word, name) in [("Integrity", "integrity"), ("Access log", "access")] {
         browser.go(word).await;
         browser.arrive(word).await;
@@ -204,6 +223,9 @@ async fn others_see_what_their_roles_are_for() {
     browser.wait(".empty").await;
     browser.check_page("tasks-empty").await;
     browser.sign_in(&desk, &vera).await;
+    browser.go("Reveals").await;
+    browser.wait(".empty").await;
+    browser.check_page("reveals-empty").await;
     browser.go("Legal holds").await;
     browser.wait(".empty").await;
     browser.check_page("holds-empty").await;
