@@ -217,7 +217,7 @@ struct Numbers {
     frame: Frame,
     reveal: Reveal,
     /// Each person, and their number unless they were forgotten.
-    numbers: Vec<(PersonId, Option<PhoneNumber>)>,
+    shown: Vec<(PersonId, Option<PhoneNumber>)>,
     until: Option<Timestamp>,
     now: Timestamp,
 }
@@ -229,11 +229,11 @@ pub(super) async fn show(State(app): State<App>, visitor: Visitor, Path(id): Pat
     let mut conn = app.db.acquire().await?;
     let reveal = store::find(&mut conn, id).await?.filter(|found| found.asker == visitor.id());
     let reveal = reveal.ok_or(Failed::Nothing)?;
-    let mut numbers = Vec::new();
+    let mut shown = Vec::new();
     let mut records = Vec::new();
     if reveal.is_open(now) {
         for person in store::people(&mut conn, reveal.whose).await? {
-            numbers.push((person, people::number(&mut conn, &app.pen.vault, person).await?));
+            shown.push((person, people::number(&mut conn, &app.pen.vault, person).await?));
             let said = format!("number of {person} shown under reveal {id}, {}", reveal.matter);
             let record = visitor.record("reveal_shown", &said);
             records.push(Record { person: Some(person), ..about(record, reveal.whose) });
@@ -242,7 +242,7 @@ pub(super) async fn show(State(app): State<App>, visitor: Visitor, Path(id): Pat
     audit::record(&mut conn, &records, now).await?;
     let until = reveal.open_until.filter(|_| reveal.is_open(now));
     let frame = Frame::new(&visitor, "Numbers revealed", "/reveals");
-    Ok(page::show(&Numbers { frame, reveal, numbers, until, now }))
+    Ok(page::show(&Numbers { frame, reveal, shown, until, now }))
 }
 
 /// Puts on a record what it is about.
