@@ -33,10 +33,5 @@ create index reveal_undecided on reveal (asked_at) where decided_at is null and 
 create index reveal_unreviewed on reveal (asked_at) where is_glass_broken and reviewed_at is null;
 create index reveal_asked_by on reveal (asked_by, asked_at);
 
-do $$
-begin
-    if exists (select from pg_roles where rolname = 'maskline_app') then
-        grant select, insert, update on reveal to maskline_app;
-    end if;
-end
-$$;
+select give_to_owner('reveal');
+grant select, insert, update on reveal to maskline_app;
