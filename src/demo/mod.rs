@@ -9,27 +9,28 @@ mod installed;
 mod page;
 pub mod postgres;
 mod samples;
+mod secrets;
 mod snapshot;
+mod staff;
 
 use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, IsTerminal, Write},
+    fs::DirBuilder,
+    io::IsTerminal,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::postgres::PrivatePostgres;
+use self::{postgres::PrivatePostgres, secrets::Secrets, staff::Accounts};
 use crate::{
     carrier::simulator::{self, Simulator},
     cli::{self, Done},
@@ -102,7 +103,7 @@ struct Demo {
     page: tokio::task::JoinHandle<()>,
     closing: CancellationToken,
     /// Kept until the end.
-    _pictures: Pictures,
+    _files: Files,
 }
 
 impl Demo {
@@ -117,9 +118,8 @@ impl Demo {
 async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli::Failure> {
     let db = database(postgres).await?;
     let (public, private) = (local(0).await?, local(0).await?);
-    let secrets = Secrets::draw();
-    let pictures = Pictures::draw();
-    let master_key = master_key(options.data_dir.as_deref())?;
+    let secrets = Secrets::of(options.data_dir.as_deref())?;
+    let files = Files::draw();
     let simulator = Simulator::start(simulator::Settings {
         access_key: ACCESS_KEY.to_owned(),
         secret_key: SecretString::from(secrets.key.clone()),
@@ -132,17 +132,20 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
         ("DATABASE_URL", postgres.url_as(SERVE, DATABASE).as_str()),
         ("MASKLINE_PUBLIC_URL", &public_url),
         ("MASKLINE_WEBHOOK_SECRETS", &secrets.webhook),
-        ("MASKLINE_MASTER_KEY", &master_key),
+        ("MASKLINE_MASTER_KEY", &secrets.master_key),
+        ("MASKLINE_AUDIT_KEY", &secrets.audit_key),
         ("FLOWROUTE_ACCESS_KEY", ACCESS_KEY),
         ("FLOWROUTE_SECRET_KEY", &secrets.key),
         ("MASKLINE_FLOWROUTE_URL", &simulator.url()),
-        ("MASKLINE_MEDIA_URL", &pictures.0.to_string_lossy()),
+        ("MASKLINE_MEDIA_URL", &files.folder("pictures")?),
+        ("MASKLINE_AUDIT_CHECKPOINTS", &files.folder("checkpoints")?),
         // There are but two numbers, and every scene can be played again at once.
         ("MASKLINE_COOL_OFF", "0h"),
     ])?;
     let brand = settings.brand.as_str().to_owned();
     let service = Service::start(db.clone(), settings, Some(public), private, &[]).await?;
     point_at(&simulator, &public_url, &secrets).await?;
+    let accounts = Accounts::open(service.app(), service.private).await?;
 
     let listener = local(options.port.unwrap_or(0)).await?;
     let address = format!("http://{}/", listener.local_addr()?);
@@ -153,6 +156,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
         db,
         brand,
         secret: secrets.webhook,
+        accounts: accounts.into(),
         closing: closing.clone(),
     };
     let page = tokio::spawn(http::listen(listener, page::routes(watched), closing.clone()));
@@ -160,7 +164,7 @@ async fn show(postgres: &PrivatePostgres, options: &Options) -> Result<Demo, cli
     if !options.no_open && std::io::stdout().is_terminal() {
         open(&address);
     }
-    Ok(Demo { service, page, closing, _pictures: pictures })
+    Ok(Demo { service, page, closing, _files: files })
 }
 
 const DATABASE: &str = "maskline";
@@ -199,22 +203,6 @@ async fn database(postgres: &PrivatePostgres) -> Result<PgPool, cli::Failure> {
     Ok(db)
 }
 
-/// The key of a kept database lies in its folder, which is for trying things out; else it is drawn.
-fn master_key(folder: Option<&Path>) -> std::io::Result<String> {
-    let fresh = BASE64_STANDARD.encode(rand::random::<[u8; 32]>());
-    let Some(folder) = folder else { return Ok(fresh) };
-    let path = folder.join("master.key");
-    match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-            file.write_all(fresh.as_bytes())?;
-            Ok(fresh)
-        }
-        read => read,
-    }
-}
-
 fn masked() -> Vec<PhoneNumber> {
     MASKED.iter().filter_map(|number| number.parse().ok()).collect()
 }
@@ -228,33 +216,26 @@ async fn local(port: u16) -> Result<TcpListener, serve::StartError> {
     serve::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await
 }
 
-/// The folder of the pictures, which goes when this does.
-struct Pictures(PathBuf);
+/// The folder of pictures and checkpoints, which goes when this does.
+struct Files(PathBuf);
 
-impl Pictures {
+impl Files {
     fn draw() -> Self {
-        let name = format!("maskline-pictures-{:032x}", rand::random::<u128>());
+        let name = format!("maskline-files-{:032x}", rand::random::<u128>());
         Self(std::env::temp_dir().join(name))
     }
-}
 
-impl Drop for Pictures {
-    fn drop(&mut self) {
-        // Nobody may have sent one.
-        std::fs::remove_dir_all(&self.0).ok();
+    /// A folder in it, for nobody else.
+    fn folder(&self, name: &str) -> std::io::Result<String> {
+        let folder = self.0.join(name);
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        Ok(folder.to_string_lossy().into_owned())
     }
 }
 
-/// What only this run knows.
-struct Secrets {
-    webhook: String,
-    key: String,
-}
-
-impl Secrets {
-    fn draw() -> Self {
-        let draw = || format!("{:032x}", rand::random::<u128>());
-        Self { webhook: draw(), key: draw() }
+impl Drop for Files {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
     }
 }
 

@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 
-use super::{files, snapshot};
+use super::{files, snapshot, staff::Accounts};
 use crate::{
     carrier::simulator::{Exchange, Faults, NewText, Simulator, TextRefused, Texted},
     code::Code,
@@ -41,6 +41,7 @@ pub(super) struct Watched {
     pub(super) brand: String,
     /// The webhook's secret, which the wire view shows only as `…`.
     pub(super) secret: String,
+    pub(super) accounts: Arc<Accounts>,
     /// Set when the demo ends, so that open streams end too.
     pub(super) closing: CancellationToken,
 }
@@ -84,6 +85,7 @@ fn scripts() -> Router<Watched> {
     let scripts = [
         ("/base.js", include_str!("page/base.js")),
         ("/between.js", include_str!("page/between.js")),
+        ("/console.js", include_str!("page/console.js")),
         ("/demo.js", include_str!("page/demo.js")),
         ("/phones.js", include_str!("page/phones.js")),
         ("/pictures.js", include_str!("page/pictures.js")),
@@ -194,11 +196,16 @@ fn shown(exchange: &Exchange, secret: &str) -> Value {
     })
 }
 
+/// A link that opens a phone's composer with the text that joins.
+pub(super) fn sms_link(number: &PhoneNumber, code: &Code) -> String {
+    format!("sms:{}?body=JOIN%20{code}", number.as_str())
+}
+
 /// The QR code of a link that texts JOIN and the code to a masked number.
 async fn qr(Path((number, code)): Path<(PhoneNumber, String)>) -> Result<Response, Problem> {
     let code = code.strip_suffix(".svg").and_then(|code| code.parse::<Code>().ok());
     let code = code.ok_or_else(|| Problem::mute(StatusCode::NOT_FOUND))?;
-    let drawn = QRBuilder::new(snapshot::sms_link(&number, &code)).build();
+    let drawn = QRBuilder::new(sms_link(&number, &code)).build();
     let drawn = drawn.map_err(|_| Problem::mute(StatusCode::NOT_FOUND))?;
     let kind = [(header::CONTENT_TYPE, "image/svg+xml")];
     Ok((kind, SvgBuilder::default().to_str(&drawn)).into_response())

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{MASKED, PHONES, page::Watched};
+use super::{MASKED, PHONES, page::Watched, page::sms_link, staff::Shown};
 use crate::{
     carrier::simulator::{Faults, PhoneText, Way},
+    clock::Clock,
     code::Code,
     phone::PhoneNumber,
 };
@@ -24,6 +25,8 @@ pub(super) struct Snapshot {
     apart: Option<&'static str>,
     tasks: Vec<Task>,
     faults: Faults,
+    /// What to sign in to the console with.
+    console: Shown,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,11 +78,6 @@ struct Conversation {
     qr_svg_url: Option<String>,
 }
 
-/// A link that opens a phone's composer with the text that joins.
-pub(super) fn sms_link(number: &PhoneNumber, code: &Code) -> String {
-    format!("sms:{}?body=JOIN%20{code}", number.as_str())
-}
-
 /// Looks at both phones and at the database.
 pub(super) async fn take(watched: &Watched) -> sqlx::Result<Snapshot> {
     let mut phones = Vec::new();
@@ -101,6 +99,7 @@ pub(super) async fn take(watched: &Watched) -> sqlx::Result<Snapshot> {
         apart: apart(watched).await?,
         tasks: tasks(watched).await?,
         faults,
+        console: watched.accounts.shown(Clock::System.now()),
     })
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod console;
+mod demo_console;
 mod pictures;
 
 use std::{

@@ -6,6 +6,7 @@
 
 import { $, say } from "/base.js";
 import { drawBetween } from "/between.js";
+import { drawConsole } from "/console.js";
 import { buildPhone, drawPhone, show } from "/phones.js";
 import { buildScenes, drawScenes } from "/scenes.js";
 import { drawStaff } from "/staff.js";
@@ -21,6 +22,7 @@ function draw(next) {
   show($("stage").dataset.shown);
   drawBetween();
   drawStaff();
+  drawConsole();
   drawFaults();
   for (const look of [...waiters]) look();
   drawScenes();

@@ -44,7 +44,7 @@ impl Browser {
     }
 
     /// Waits for the page of this heading. One that is being left is no page at all.
-    async fn arrive(&self, heading: &str) {
+    pub(super) async fn arrive(&self, heading: &str) {
         let script = "return document.querySelector('h1')?.textContent ?? ''";
         let look = async {
             loop {
