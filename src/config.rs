@@ -190,6 +190,20 @@ impl FlowrouteSettings {
     }
 }
 
+/// Reads the same, and who signs what the audit trail is.
+///
+/// # Errors
+/// When one of these is missing or malformed, or anything that is set is no setting.
+pub fn database_url_pen_and_audit(
+    file: Option<&Path>,
+) -> Result<(SecretString, (MasterKeys, AuditSettings)), ConfigError> {
+    database_url_and(file, |from| {
+        let keys = from.required("MASKLINE_MASTER_KEY", parse::master_keys);
+        let audit = AuditSettings::read(from);
+        Some((keys?, audit))
+    })
+}
+
 /// Reads `DATABASE_URL` alone, for the commands that need nothing else.
 ///
 /// # Errors

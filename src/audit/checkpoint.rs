@@ -124,3 +124,13 @@ pub async fn newest(conn: &mut PgConnection) -> sqlx::Result<Option<(i64, Vec<u8
     .await?;
     Ok(found.map(|found| (found.size, found.root, found.note)))
 }
+
+/// The note of the checkpoint that counts so many records.
+///
+/// # Errors
+/// The database's.
+pub async fn of_size(conn: &mut PgConnection, size: i64) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select note from audit_checkpoint where size = $1", size)
+        .fetch_optional(conn)
+        .await
+}

@@ -11,6 +11,7 @@ mod columns;
 mod copy;
 pub mod deeds;
 pub mod export;
+pub mod extract;
 pub mod finding;
 pub mod guard;
 pub mod holds;

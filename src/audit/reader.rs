@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -52,6 +53,16 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Takes in a key that was fetched with a record.
+    pub(super) fn take(&mut self, person: PersonId, wrapped: Option<&[u8]>) {
+        if self.authors.len() > HELD {
+            self.authors.clear();
+        }
+        let vault = self.vault;
+        let author = || vault.author_of(Some(person), wrapped).ok();
+        self.authors.entry(person).or_insert_with(author);
+    }
+
     /// Reads the words of a record.
     pub(super) fn words(
         &self,
@@ -59,10 +70,24 @@ impl<'a> Reader<'a> {
         id: RecordId,
         sealed: &[u8],
     ) -> Result<String, Unreadable> {
-        let author = match author {
-            None => self.vault.own(),
-            Some(person) => self.authors.get(&person).and_then(Option::as_ref).ok_or(Unreadable)?,
-        };
-        author.read(Field::RecordBody, id, sealed)
+        self.author(author)?.read(Field::RecordBody, id, sealed)
+    }
+
+    /// Reads the media of a record.
+    pub(super) fn media(
+        &self,
+        author: Option<PersonId>,
+        id: RecordId,
+        sealed: &[u8],
+    ) -> Result<Value, Unreadable> {
+        let json = self.author(author)?.open(Field::RecordMedia, id, sealed)?;
+        serde_json::from_slice(&json).map_err(|_| Unreadable)
+    }
+
+    fn author(&self, author: Option<PersonId>) -> Result<&Author, Unreadable> {
+        match author {
+            None => Ok(self.vault.own()),
+            Some(person) => self.authors.get(&person).and_then(Option::as_ref).ok_or(Unreadable),
+        }
     }
 }

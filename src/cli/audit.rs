@@ -1,5 +1,6 @@
 //! `maskline audit`: what proves that no record of the trail was changed.
 
+mod export;
 mod filters;
 mod key;
 mod retain;
@@ -7,23 +8,20 @@ mod search;
 mod show;
 mod verify;
 
-use std::{
-    fs::File,
-    io::{self, BufWriter},
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io, path::Path};
 
 use clap::Subcommand;
 use uuid::Uuid;
 
 use super::{Done, Failure, by::By, list::Format};
 use crate::{
-    audit::{self, checkpoint, export},
+    audit::{self, checkpoint},
     config,
 };
 
 /// After how many records progress is told.
 const PROGRESS: u64 = 1_000_000;
+
 /// Proves that no record was changed, and keeps what proves it.
 #[derive(Debug, Subcommand)]
 pub enum Audit {
@@ -94,15 +92,17 @@ Example:  maskline audit key mask.example
 Example:  maskline audit retain --preview
           maskline audit retain --manifests /mnt/kept")]
     Retain(retain::Retain),
-    /// Write all that is sealed as lines of JSON, with leaves, hashes and checkpoints.
+    /// Write all that is sealed as lines of JSON; or with --format what a search finds, to be read.
     ///
-    /// Words stay encrypted in it. Verify it anywhere with `maskline audit verify --export`.
-    #[command(after_help = "Example:  maskline audit export trail.jsonl")]
-    Export {
-        /// The file to write; it must not be there yet.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
+    /// Lines of JSON hold everything, with leaves, hashes and checkpoints; words stay encrypted in them.
+    ///
+    /// The other formats hold the conversations that a search with the same options finds, whole within
+    /// --from and --until, with their words, in a folder with a manifest that `MASKLINE_AUDIT_KEY` signs.
+    /// They hold what the newest checkpoint counts, or that of --checkpoint: the same export of the same
+    /// checkpoint is the same, byte by byte. That it is made is put on record first. Verify either
+    /// anywhere with `maskline audit verify --export`.
+    #[command(after_help = export::EXAMPLES)]
+    Export(Box<export::Export>),
 }
 
 /// Runs one of the commands.
@@ -117,14 +117,7 @@ pub async fn run(config: Option<&Path>, command: Audit) -> Done {
         Audit::Retain(what) => retain::run(config, what).await,
         Audit::Search(what) => search::run(config, *what).await,
         Audit::Show { id, format, by } => look(config, id, format, &by).await,
-        Audit::Export { file } => {
-            let db = super::open(config).await?;
-            let to = private_file(&file)?;
-            let mut conn = db.acquire().await?;
-            let count = export::write(&mut conn, BufWriter::new(to), tell).await?;
-            println!("{count} records in {}", file.display());
-            Ok(())
-        }
+        Audit::Export(what) => export::run(config, *what).await,
     }
 }
 

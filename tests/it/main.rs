@@ -22,6 +22,7 @@ mod dead_phones;
 mod dedupe;
 mod demo;
 mod erasure;
+mod extract;
 mod failover;
 mod gate;
 mod grafana;

@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use super::{Query, Standing};
 use crate::{
+    clock::SqlTimestamp,
     ids::{ConversationId, PersonId, RecordId},
     phone::PhoneNumber,
 };
 
 /// A record that fits, as far as its columns tell.
 pub(super) struct Candidate {
-    pub(super) at: Timestamp,
+    pub(super) at: SqlTimestamp,
     pub(super) id: RecordId,
     pub(super) conversation: ConversationId,
     /// Whether it and its conversation fit in all else, too, but for the keyword.
@@ -36,7 +37,8 @@ pub(super) async fn next(
 ) -> sqlx::Result<Vec<Candidate>> {
     let filter = &query.filter;
     let among: Option<Vec<Uuid>> = among.map(|ids| ids.iter().map(|id| id.uuid()).collect());
-    let rows = sqlx::query!(
+    sqlx::query_as!(
+        Candidate,
         r#"with candidate as materialized (
                (select r.at, r.id, r as record
                 from audit_record r
@@ -99,6 +101,9 @@ pub(super) async fn next(
                            select from audit_record d
                            where d.text_id = (c.record).text_id and d.kind = any($15)
                                and d.at >= c.at))
+                   and ($17::bigint is null or exists (
+                           select from audit_leaf l
+                           where l.at = c.at and l.id = c.id and l.index < $17))
                    as "is_wanted!"
            from candidate c
            order by c.at desc, c.id desc"#,
@@ -118,18 +123,10 @@ pub(super) async fn next(
         filter.held,
         query.receipts.as_deref() as _,
         query.kinds.as_deref() as _,
+        query.covered,
     )
     .fetch_all(conn)
-    .await?;
-    let candidates = rows.into_iter().map(|row| Candidate {
-        at: row.at.to_jiff(),
-        id: row.id,
-        conversation: row.conversation,
-        is_wanted: row.is_wanted,
-        author: row.author,
-        body: row.body,
-    });
-    Ok(candidates.collect())
+    .await
 }
 
 /// The conversations of the text with this id, the carrier's or Maskline's own. What the carrier

@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::{Cursor, words::Keyword};
@@ -118,6 +119,8 @@ pub struct Query {
     pub(super) receipts: Option<Vec<String>>,
     /// The kinds among whose records those are that fit.
     pub(super) looked_at: Option<Vec<String>>,
+    /// How many records a checkpoint counts, where others are not looked at.
+    pub(in crate::audit) covered: Option<i64>,
 }
 
 impl Query {
@@ -159,7 +162,19 @@ impl Query {
             keyword,
             before,
             until,
+            covered: None,
         })
+    }
+
+    /// The times that were asked for.
+    pub(in crate::audit) fn times(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        (self.filter.from, self.filter.until)
+    }
+
+    /// The same, of the first records only: as many as a checkpoint counts.
+    #[must_use]
+    pub fn covered_by(self, size: i64) -> Self {
+        Self { covered: Some(size), ..self }
     }
 
     /// Where the looking begins: nothing at that time or later is found.
@@ -178,6 +193,31 @@ fn kinds(filter: &Filter) -> Result<Vec<Kind>, Refusal> {
     let both = filter.kinds.iter().copied().filter(|kind| way.kinds().contains(kind));
     let both: Vec<Kind> = both.collect();
     if both.is_empty() { Err(Refusal::NoKind) } else { Ok(both) }
+}
+
+/// For whoever is handed what was found: all that was asked, so that it can be asked again.
+impl From<&Query> for Json {
+    fn from(query: &Query) -> Self {
+        let filter = &query.filter;
+        let all = json!({
+            "person": filter.person,
+            "conversation": filter.conversation,
+            "external": filter.external,
+            "masked_number": filter.masked_number,
+            "from": filter.from,
+            "before": filter.until,
+            "kinds": query.kinds,
+            "rule": filter.rule,
+            "state": filter.state.map(Standing::as_str),
+            "with_media": filter.with_media,
+            "flagged": filter.flagged,
+            "held": filter.held,
+            "keyword": query.keyword.as_ref().map(Keyword::typed),
+        });
+        let Self::Object(all) = all else { return all };
+        let is_set = |value: &Self| !value.is_null() && *value != json!(false);
+        Self::Object(all.into_iter().filter(|(_, value)| is_set(value)).collect())
+    }
 }
 
 /// Kinds as words; none where there are none.

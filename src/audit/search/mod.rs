@@ -23,7 +23,7 @@ pub use self::{
 };
 use super::reader::Reader;
 use crate::{
-    ids::{ConversationId, PersonId},
+    ids::{ConversationId, PersonId, RecordId},
     vault::Vault,
 };
 
@@ -76,18 +76,10 @@ pub async fn find(
     limit: usize,
     mut show: impl FnMut(Found),
 ) -> sqlx::Result<Option<Cursor>> {
-    sqlx::query!("select set_config('plan_cache_mode', 'force_custom_plan', true) as done")
-        .fetch_one(&mut *conn)
-        .await?;
-    let among = among(conn, query).await?;
-    let mut search = Search { query, among, reader: Reader::new(vault), seen: HashSet::new() };
-    let (mut place, mut size, mut shown) = (query.start(), BATCH, 0);
-    loop {
-        let candidates = batch::next(conn, query, search.among.as_deref(), place, size).await?;
-        let is_last = candidates.len() < size;
-        place = candidates.last().map_or(place, |last| (last.at, last.id));
-        size = (size * 2).min(LARGEST);
-        let fresh = search.fresh(conn, candidates).await?;
+    plan_anew(conn).await?;
+    let mut search = Search::new(conn, vault, query).await?;
+    let mut shown = 0;
+    while let Some(fresh) = search.next(conn).await? {
         // With a keyword one by one: whoever waits sees the first at once.
         let step = if query.keyword.is_some() { 1 } else { limit.max(1) };
         for some in fresh.chunks(step) {
@@ -100,10 +92,30 @@ pub async fn find(
                 }
             }
         }
-        if is_last || search.is_through() {
-            return Ok(None);
-        }
     }
+    Ok(None)
+}
+
+/// The ids of all conversations that fit, in the order of their ids. Call it as [`find`].
+pub(super) async fn ids(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    query: &Query,
+) -> sqlx::Result<Vec<ConversationId>> {
+    plan_anew(conn).await?;
+    let mut search = Search::new(conn, vault, query).await?;
+    while search.next(conn).await?.is_some() {}
+    let mut ids: Vec<ConversationId> = search.seen.into_iter().collect();
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+/// Until the end of the transaction PostgreSQL plans each statement anew.
+async fn plan_anew(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("select set_config('plan_cache_mode', 'force_custom_plan', true) as done")
+        .fetch_one(conn)
+        .await?;
+    Ok(())
 }
 
 /// The conversations that the filter names.
@@ -122,9 +134,43 @@ struct Search<'a> {
     among: Among,
     reader: Reader<'a>,
     seen: HashSet<ConversationId>,
+    place: (Timestamp, RecordId),
+    size: usize,
+    is_over: bool,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    async fn new(
+        conn: &mut PgConnection,
+        vault: &'a Vault,
+        query: &'a Query,
+    ) -> sqlx::Result<Self> {
+        Ok(Self {
+            query,
+            among: among(conn, query).await?,
+            reader: Reader::new(vault),
+            seen: HashSet::new(),
+            place: query.start(),
+            size: BATCH,
+            is_over: false,
+        })
+    }
+
+    /// Looks at the next records: whose conversations fit; none where there is no record left.
+    async fn next(&mut self, conn: &mut PgConnection) -> sqlx::Result<Option<Vec<ConversationId>>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let among = self.among.as_deref();
+        let candidates = batch::next(conn, self.query, among, self.place, self.size).await?;
+        let is_last = candidates.len() < self.size;
+        self.place = candidates.last().map_or(self.place, |last| (last.at.to_jiff(), last.id));
+        self.size = (self.size * 2).min(LARGEST);
+        let fresh = self.fresh(conn, candidates).await?;
+        self.is_over = is_last || self.is_through();
+        Ok(Some(fresh))
+    }
+
     /// The conversations of these candidates that fit and were not seen before, in their order.
     async fn fresh(
         &mut self,

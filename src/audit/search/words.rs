@@ -7,20 +7,20 @@ use unicode_normalization::UnicodeNormalization;
 /// A keyword in its normal form. `Debug` does not show it.
 #[derive(Clone)]
 pub(super) struct Keyword {
+    typed: String,
     folded: String,
-    length: usize,
 }
 
 impl fmt::Debug for Keyword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Keyword(of {} characters)", self.length)
+        write!(f, "Keyword(of {} characters)", self.length())
     }
 }
 
 impl Keyword {
     pub(super) fn new(typed: &str) -> Self {
         let typed = typed.trim();
-        Self { folded: folded(typed), length: typed.chars().count() }
+        Self { typed: typed.to_owned(), folded: folded(typed) }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -29,7 +29,12 @@ impl Keyword {
 
     /// How many characters were typed.
     pub(super) fn length(&self) -> usize {
-        self.length
+        self.typed.chars().count()
+    }
+
+    /// What was typed.
+    pub(super) fn typed(&self) -> &str {
+        &self.typed
     }
 
     /// Whether it stands in these words.

@@ -123,6 +123,22 @@ pub(super) enum Whom {
 }
 
 impl Filters {
+    /// Whether nothing is asked for.
+    pub(super) fn is_empty(&self) -> bool {
+        let flags = [self.with_media, self.flagged, self.held];
+        self.person.is_none()
+            && self.number.is_none()
+            && self.conversation.is_none()
+            && self.external.is_none()
+            && self.from.is_none()
+            && self.until.is_none()
+            && self.direction.is_none()
+            && self.kinds.is_empty()
+            && self.rule.is_none()
+            && self.state.is_none()
+            && !flags.contains(&true)
+    }
+
     /// Finds out whom it is about.
     pub(super) async fn whom(
         &self,
@@ -135,7 +151,7 @@ impl Filters {
 
     /// What is looked for.
     pub(super) async fn filter(
-        self,
+        &self,
         conn: &mut PgConnection,
         person: Option<PersonId>,
     ) -> Result<Filter, Failure> {
@@ -149,13 +165,13 @@ impl Filters {
         Ok(Filter {
             person,
             conversation: self.conversation,
-            external: self.external,
-            masked_number: self.number,
+            external: self.external.clone(),
+            masked_number: self.number.clone(),
             from: on("--from", self.from)?,
             until: on("--until", self.until)?,
             direction: self.direction,
-            kinds: self.kinds,
-            rule: self.rule,
+            kinds: self.kinds.clone(),
+            rule: self.rule.clone(),
             with_media: self.with_media,
             held: self.held,
             state: self.state,

@@ -12,6 +12,7 @@ use super::{cannot, tell};
 use crate::{
     audit::{
         export,
+        extract::{self, Verified},
         note::{Signer, Verifier},
         verify::{Judge, Kept, Report},
         walk,
@@ -33,8 +34,8 @@ pub struct Verify {
     /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated.
     #[arg(long, value_name = "FOLDER|FILE")]
     checkpoints: Vec<PathBuf>,
-    /// An export to verify instead of the database.
-    #[arg(long, value_name = "FILE")]
+    /// An export to verify instead of the database: a file of lines, or a folder.
+    #[arg(long, value_name = "FILE|FOLDER")]
     export: Option<PathBuf>,
 }
 
@@ -49,6 +50,9 @@ pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
     let (report, has_key) = if let Some(file) = &what.export {
         let keys = keys(config::audit(config)?.signer.as_deref());
         let has_key = !keys.is_empty();
+        if file.is_dir() {
+            return say_of_folder(&extract::verify(file, &keys, &kept)?, kept.len(), has_key);
+        }
         let from = File::open(file).map_err(|error| cannot("read", file, &error))?;
         let progress = |seen: u64| tell(seen, seen);
         (export::verify(BufReader::new(from), Judge::new(keys, kept), progress)?, has_key)
@@ -101,6 +105,35 @@ fn say(report: &Report, has_key: bool) -> Done {
     }
     if let Some(root) = report.root {
         println!("root {root}");
+    }
+    Ok(())
+}
+
+fn say_of_folder(found: &Verified, kept: usize, has_key: bool) -> Done {
+    for wrong in &found.wrong {
+        println!("WRONG  {wrong}");
+    }
+    if !found.wrong.is_empty() {
+        return Err(
+            "the export is not what was handed out; the first line says where to begin".into()
+        );
+    }
+    let manifest = &found.manifest;
+    println!(
+        "intact: {} records of {} conversations in {} files, for {} ({})",
+        manifest.records,
+        manifest.conversations,
+        manifest.files.len(),
+        manifest.requester,
+        manifest.reason,
+    );
+    if found.compared == 0 {
+        println!(
+            "its checkpoint was compared with none of the {kept} kept ones: none counts as many records"
+        );
+    }
+    if !has_key {
+        println!("no --key was given: signatures were not checked");
     }
     Ok(())
 }

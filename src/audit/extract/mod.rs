@@ -1,0 +1,210 @@
+//! Exports of what was found, for people and their programs: words opened, in a folder with a signed
+//! manifest.
+//!
+//! An export holds the conversations that a search finds, whole within the times that were asked for,
+//! as far as a checkpoint covers them. So the same export of the same checkpoint is the same, byte by
+//! byte, as long as nobody was forgotten and nothing removed in between. Who makes one puts that on
+//! record before.
+
+mod csv;
+mod entry;
+mod folder;
+mod manifest;
+
+use std::io;
+
+use jiff::Timestamp;
+use jiff_sqlx::ToSqlx;
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use self::entry::{Entry, Why};
+pub use self::{
+    folder::{Folder, Listed},
+    manifest::{Excluded, FolderError, Manifest, Verified, verify},
+};
+use super::{note::Signer, reader::Reader, search, search::Query};
+use crate::vault::Vault;
+
+/// How many conversations are read at once.
+const CHUNK: usize = 500;
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One table, for spreadsheets.
+    Csv,
+}
+
+impl Kind {
+    /// The word for it in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+        }
+    }
+}
+
+/// Who asks for an export, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// Who.
+    pub requester: &'a str,
+    /// Why.
+    pub reason: &'a str,
+    /// The case or ticket.
+    pub case: Option<&'a str>,
+    /// How it is written.
+    pub kind: Kind,
+    /// The checkpoint, as it was signed.
+    pub checkpoint: &'a str,
+}
+
+/// Why an export was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExtractError {
+    /// The database could not be used.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A file could not be written.
+    #[error("the folder: {0}")]
+    File(#[from] io::Error),
+}
+
+/// Writes an export. Call it at the beginning of a transaction that does nothing else, so that it sees
+/// one state of the database throughout. `progress` is told how many records are written.
+///
+/// # Errors
+/// The database's or the disk's; what is in the folder then has no manifest.
+pub async fn write(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    query: &Query,
+    order: Order<'_>,
+    signer: &Signer,
+    mut folder: Folder,
+    mut progress: impl FnMut(u64),
+) -> Result<Manifest, ExtractError> {
+    sqlx::query!("set transaction isolation level repeatable read").execute(&mut *conn).await?;
+    let ids = search::ids(conn, vault, query).await?;
+    keep_to_indexes(conn).await?;
+    let mut reader = Reader::new(vault);
+    let mut pages = Pages::new(order.kind, &folder)?;
+    for some in ids.chunks(CHUNK) {
+        entry::read(conn, &mut reader, query, some, |entry| {
+            pages.add(&mut folder, entry).map_err(ExtractError::from)
+        })
+        .await?;
+        progress(pages.tally.records);
+    }
+    let tally = pages.close(&mut folder)?;
+    let manifest = Manifest {
+        format: manifest::FORMAT.to_owned(),
+        tool: concat!("maskline ", env!("CARGO_PKG_VERSION")).to_owned(),
+        origin: signer.name().to_owned(),
+        requester: order.requester.to_owned(),
+        reason: order.reason.to_owned(),
+        case: order.case.map(str::to_owned),
+        kind: order.kind.as_str().to_owned(),
+        filter: Value::from(query),
+        first: tally.first,
+        last: tally.last,
+        conversations: tally.conversations,
+        records: tally.records,
+        excluded: tally.excluded,
+        removed_months: removed_months(conn, query).await?,
+        checkpoint: order.checkpoint.to_owned(),
+        files: folder.listed(),
+    };
+    manifest.write(&folder, signer)?;
+    Ok(manifest)
+}
+
+/// Until the end of the transaction PostgreSQL reads by indexes: a chunk is a little of the trail, and
+/// a wrong guess would read all of it, each time.
+async fn keep_to_indexes(conn: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select set_config('enable_hashjoin', 'off', true) as a,
+             set_config('enable_mergejoin', 'off', true) as b"
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
+}
+
+/// The months within the query's times whose records were removed because they were old.
+async fn removed_months(conn: &mut PgConnection, query: &Query) -> sqlx::Result<Vec<String>> {
+    let (from, until) = query.times();
+    sqlx::query_scalar!(
+        r#"select to_char(month, 'YYYY-MM') as "month!"
+           from audit_removal
+           where (month + interval '1 month') at time zone 'utc'
+                   > coalesce($1::timestamptz, '-infinity')
+               and month::timestamp at time zone 'utc' < coalesce($2::timestamptz, 'infinity')
+           order by month"#,
+        from.map(ToSqlx::to_sqlx) as _,
+        until.map(ToSqlx::to_sqlx) as _,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// What is counted on the way.
+#[derive(Debug, Default)]
+struct Tally {
+    conversations: u64,
+    records: u64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
+    excluded: Excluded,
+}
+
+/// The files while they are written.
+struct Pages {
+    body: Body,
+    excluded: csv::Table,
+    tally: Tally,
+    current: Option<crate::ids::ConversationId>,
+}
+
+enum Body {
+    Csv(csv::Table),
+}
+
+impl Pages {
+    fn new(kind: Kind, folder: &Folder) -> io::Result<Self> {
+        let body = match kind {
+            Kind::Csv => Body::Csv(csv::records(folder)?),
+        };
+        let excluded = csv::excluded(folder)?;
+        Ok(Self { body, excluded, tally: Tally::default(), current: None })
+    }
+
+    fn add(&mut self, _folder: &mut Folder, entry: &Entry) -> io::Result<()> {
+        let tally = &mut self.tally;
+        tally.records += 1;
+        tally.first = Some(tally.first.map_or(entry.at, |first| first.min(entry.at)));
+        tally.last = tally.last.max(Some(entry.at));
+        if self.current.replace(entry.conversation) != Some(entry.conversation) {
+            tally.conversations += 1;
+        }
+        if let Some(why) = entry.excluded {
+            match why {
+                Why::Erased(_) => tally.excluded.erased += 1,
+                Why::Unreadable => tally.excluded.unreadable += 1,
+            }
+            csv::exclude(&mut self.excluded, entry, why)?;
+        }
+        match &mut self.body {
+            Body::Csv(table) => csv::record(table, entry),
+        }
+    }
+
+    fn close(self, folder: &mut Folder) -> io::Result<Tally> {
+        match self.body {
+            Body::Csv(table) => table.close(folder)?,
+        }
+        self.excluded.close(folder)?;
+        Ok(self.tally)
+    }
+}
