@@ -109,6 +109,7 @@ pub fn started(now: Timestamp) {
 fn describe() {
     describe_of_process();
     describe_of_trail();
+    describe_of_console();
     describe_histogram!(
         "maskline_webhook_seconds",
         Unit::Seconds,
@@ -211,6 +212,17 @@ fn describe_of_trail() {
     describe_counter!(
         "maskline_audit_publish_failures_total",
         "Tries to publish a checkpoint that failed, by the kind of the place"
+    );
+}
+
+fn describe_of_console() {
+    describe_counter!(
+        "maskline_console_sign_in_failures_total",
+        "Times that signing in to the console failed"
+    );
+    describe_counter!(
+        "maskline_console_glass_broken_total",
+        "Times that real numbers were shown without an approval"
     );
 }
 
