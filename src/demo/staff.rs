@@ -58,12 +58,11 @@ impl Accounts {
         let mut conn = app.db.acquire().await?;
         for (name, role) in STAFF {
             let now = app.clock.now();
-            let opening = match staff::find(&mut conn, name).await? {
-                Some(id) => staff::reset(&mut conn, &app.pen.vault, id, now).await?,
-                None => {
-                    let name = Name::read(name)?;
-                    staff::add(&mut conn, &app.pen.vault, &name, role, now).await?
-                }
+            let opening = if let Some(id) = staff::find(&mut conn, name).await? {
+                staff::reset(&mut conn, &app.pen.vault, id, now).await?
+            } else {
+                let name = Name::read(name)?;
+                staff::add(&mut conn, &app.pen.vault, &name, role, now).await?
             };
             // Disabled by whoever kept the database.
             let Some(opening) = opening else { continue };

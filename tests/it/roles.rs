@@ -88,7 +88,7 @@ fn on_one_line(sql: &str) -> String {
 async fn may(conn: &mut PgConnection, sql: &str, parameters: usize) -> Result<(), String> {
     let mut tx = conn.begin().await.unwrap();
     let word = sql.split_whitespace().next().unwrap();
-    let is_planned = !["alter", "do", "lock"].contains(&word);
+    let is_planned = !["alter", "do", "lock", "set"].contains(&word);
     let done = if is_planned {
         let values = vec!["null"; parameters].join(", ");
         let values = if parameters == 0 { String::new() } else { format!("({values})") };
