@@ -33,7 +33,8 @@ enum Command {
     Serve(cli::ServeOptions),
     /// Bring the database's schema up to this version, as `sqlx migrate run` does.
     ///
-    /// Needs the login that owns the tables, or a superuser; everything else goes with the service's.
+    /// Needs the login that owns the tables, or a superuser. So do `audit retain` and `keys seal`; everything
+    /// else goes with the service's.
     #[command(after_help = "Example:  DATABASE_URL=postgres://owner@db/maskline maskline migrate")]
     Migrate,
     /// Read the settings, try the database and Flowroute's keys, and say all that is wrong at once.
