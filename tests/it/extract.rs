@@ -1,6 +1,9 @@
 //! `maskline audit export` of what a search finds: words opened, in a folder with a signed manifest
 //! that says what is in it, and the same whenever it is made again.
 
+mod html;
+mod rsmf;
+
 use std::{fs, path::PathBuf};
 
 use maskline::audit::{extract::Manifest, note::Checkpoint, tree::Hash};

@@ -9,7 +9,10 @@
 mod csv;
 mod entry;
 mod folder;
+mod html;
+mod mail;
 mod manifest;
+mod rsmf;
 
 use std::io;
 
@@ -24,7 +27,7 @@ pub use self::{
     manifest::{Excluded, FolderError, Manifest, Verified, verify},
 };
 use super::{note::Signer, reader::Reader, search, search::Query};
-use crate::vault::Vault;
+use crate::{ids::ConversationId, vault::Vault};
 
 /// How many conversations are read at once.
 const CHUNK: usize = 500;
@@ -34,6 +37,10 @@ const CHUNK: usize = 500;
 pub enum Kind {
     /// One table, for spreadsheets.
     Csv,
+    /// Pages to read and to print.
+    Html,
+    /// RSMF 2.0, a file for each conversation and day, for the programs of lawyers.
+    Rsmf,
 }
 
 impl Kind {
@@ -41,6 +48,8 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Csv => "csv",
+            Self::Html => "html",
+            Self::Rsmf => "rsmf",
         }
     }
 }
@@ -89,7 +98,9 @@ pub async fn write(
     let ids = search::ids(conn, vault, query).await?;
     keep_to_indexes(conn).await?;
     let mut reader = Reader::new(vault);
-    let mut pages = Pages::new(order.kind, &folder)?;
+    let removed_months = removed_months(conn, query).await?;
+    let head = Head::of(order, query, &removed_months);
+    let mut pages = Pages::new(order.kind, head, &folder)?;
     for some in ids.chunks(CHUNK) {
         entry::read(conn, &mut reader, query, some, |entry| {
             pages.add(&mut folder, entry).map_err(ExtractError::from)
@@ -112,7 +123,7 @@ pub async fn write(
         conversations: tally.conversations,
         records: tally.records,
         excluded: tally.excluded,
-        removed_months: removed_months(conn, query).await?,
+        removed_months,
         checkpoint: order.checkpoint.to_owned(),
         files: folder.listed(),
     };
@@ -159,28 +170,59 @@ struct Tally {
     excluded: Excluded,
 }
 
+/// What stands at the top of each page.
+struct Head(Vec<(&'static str, String)>);
+
+impl Head {
+    fn of(order: Order<'_>, query: &Query, removed_months: &[String]) -> Self {
+        let mut lines = vec![
+            ("For", order.requester.to_owned()),
+            ("Reason", order.reason.to_owned()),
+            ("Conversations of", query.to_string()),
+        ];
+        lines.extend(order.case.map(|case| ("Case", case.to_owned())));
+        lines.extend(
+            query.covered.map(|size| ("Covered by", format!("the checkpoint of {size} records"))),
+        );
+        if !removed_months.is_empty() {
+            lines
+                .push(("Not here", format!("removed by retention: {}", removed_months.join(", "))));
+        }
+        Self(lines)
+    }
+
+    fn lines(&self) -> &[(&'static str, String)] {
+        &self.0
+    }
+}
+
 /// The files while they are written.
 struct Pages {
     body: Body,
+    head: Head,
     excluded: csv::Table,
     tally: Tally,
-    current: Option<crate::ids::ConversationId>,
+    current: Option<ConversationId>,
 }
 
 enum Body {
-    Csv(csv::Table),
+    Csv(Box<csv::Table>),
+    Html(Box<html::Pages>),
+    Rsmf(rsmf::Slices),
 }
 
 impl Pages {
-    fn new(kind: Kind, folder: &Folder) -> io::Result<Self> {
+    fn new(kind: Kind, head: Head, folder: &Folder) -> io::Result<Self> {
         let body = match kind {
-            Kind::Csv => Body::Csv(csv::records(folder)?),
+            Kind::Csv => Body::Csv(Box::new(csv::records(folder)?)),
+            Kind::Html => Body::Html(Box::new(html::Pages::new())),
+            Kind::Rsmf => Body::Rsmf(rsmf::Slices::default()),
         };
         let excluded = csv::excluded(folder)?;
-        Ok(Self { body, excluded, tally: Tally::default(), current: None })
+        Ok(Self { body, head, excluded, tally: Tally::default(), current: None })
     }
 
-    fn add(&mut self, _folder: &mut Folder, entry: &Entry) -> io::Result<()> {
+    fn add(&mut self, folder: &mut Folder, entry: &Entry) -> io::Result<()> {
         let tally = &mut self.tally;
         tally.records += 1;
         tally.first = Some(tally.first.map_or(entry.at, |first| first.min(entry.at)));
@@ -197,12 +239,16 @@ impl Pages {
         }
         match &mut self.body {
             Body::Csv(table) => csv::record(table, entry),
+            Body::Html(pages) => pages.record(folder, &self.head, entry),
+            Body::Rsmf(slices) => slices.record(folder, entry),
         }
     }
 
     fn close(self, folder: &mut Folder) -> io::Result<Tally> {
         match self.body {
             Body::Csv(table) => table.close(folder)?,
+            Body::Html(pages) => pages.close(folder, &self.head)?,
+            Body::Rsmf(mut slices) => slices.close(folder)?,
         }
         self.excluded.close(folder)?;
         Ok(self.tally)

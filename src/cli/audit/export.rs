@@ -34,8 +34,9 @@ pub(super) const EXAMPLES: &str = "\
 Example:  maskline audit export trail.jsonl
           maskline audit export case-17 --format csv --conversation 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 \\
               --reason \"subpoena\" --case 2026-CV-17
-          maskline audit export march --format csv --person - --from 2026-03-01 --until 2026-04-01 \\
+          maskline audit export march --format html --person - --from 2026-03-01 --until 2026-04-01 \\
               --zone America/New_York --reason \"asked by the court\"
+          maskline audit export held --format rsmf --held --reason \"disclosure\" --case 2026-CV-17
 
 The folder holds words that anybody can read: hand it over as you would the phones themselves.";
 
@@ -74,6 +75,10 @@ enum Written {
     Jsonl,
     /// What is found, as a table for spreadsheets.
     Csv,
+    /// What is found, as pages to read and to print.
+    Html,
+    /// What is found, as RSMF 2.0, for the programs of lawyers.
+    Rsmf,
 }
 
 /// Writes one.
@@ -81,6 +86,8 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     let kind = match what.format {
         Written::Jsonl => return sealed(config, &what).await,
         Written::Csv => Kind::Csv,
+        Written::Html => Kind::Html,
+        Written::Rsmf => Kind::Rsmf,
     };
     let reason = what.reason.as_deref().ok_or("--reason is needed: words leave the trail")?;
     refuse_numbers("--reason", reason)?;
