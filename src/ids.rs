@@ -106,6 +106,10 @@ id! {
     RevealId
 }
 id! {
+    /// Words that are looked for in the console.
+    SearchId
+}
+id! {
     /// A browser in which somebody of staff is signed in.
     SessionId
 }

@@ -18,6 +18,7 @@ mod page;
 mod people;
 mod reveal;
 mod say;
+mod search;
 mod sign_in;
 pub mod staff;
 mod table;

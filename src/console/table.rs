@@ -4,7 +4,7 @@ use axum::routing::{MethodRouter, any, get, post};
 
 use super::{
     access, account, assets, conversation, holds, home, integrity, numbers, page, people, reveal,
-    sign_in,
+    search, sign_in,
     staff::Role::{self, Admin, Approver, Auditor, Operator},
     tasks,
 };
@@ -71,6 +71,8 @@ fn of_the_trail() -> Vec<Route> {
     const LOOK: May = May::Only(&[Operator, Auditor, Approver]);
     const CLOSE: May = May::Only(&[Operator, Auditor]);
     vec![
+        see("/search", READ, "find conversations", get(search::page)).under("Search"),
+        act("/search", READ, "find conversations", post(search::ask)),
         see("/conversations/{id}", READ, "read a conversation", get(conversation::page)),
         see("/tasks", LOOK, "what somebody must look at", get(tasks::page)).under("Tasks"),
         act("/tasks/{id}/close", CLOSE, "close a task", post(tasks::close)),

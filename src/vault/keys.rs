@@ -34,6 +34,8 @@ pub enum Field {
     MediaFile,
     /// The words of staff that prove a consent.
     Evidence,
+    /// Words that staff look for.
+    SearchWords,
     /// What the codes of somebody's second factor are made from.
     SecondFactor,
 }
@@ -50,6 +52,7 @@ impl Field {
             Self::MediaSource => "media.source_url",
             Self::MediaFile => "media.file",
             Self::Evidence => "consent_event.evidence",
+            Self::SearchWords => "search_words.words",
             Self::SecondFactor => "staff.totp",
         }
     }

@@ -5,6 +5,7 @@ mod lockout;
 mod reveals;
 mod roles;
 mod screens;
+mod search;
 
 use jiff::SignedDuration;
 use maskline::console::staff::Role;

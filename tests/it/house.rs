@@ -68,6 +68,7 @@ const DOORS: [&str; 27] = [
     "console/holds.rs",
     "console/people.rs",
     "console/reveal/mod.rs",
+    "console/search/mod.rs",
     "console/sign_in.rs",
     "console/tasks.rs",
 ];

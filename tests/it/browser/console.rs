@@ -142,6 +142,21 @@ async fn an_auditor_signs_in_and_reads() {
     browser.go("Overview").await;
     browser.arrive("Overview").await;
     browser.check_page("home-auditor").await;
+    browser.go("Search").await;
+    browser.arrive("Search").await;
+    browser.check_page("search").await;
+    // The box has the focus.
+    let typed = format!("person:{} from:2026-03-01 bicycle\u{E007}", ann.number.as_str());
+    browser.page.active_element().await.unwrap().send_keys(&typed).await.unwrap();
+    browser.wait(".results").await;
+    browser.check_page("search-found").await;
+    let here = browser.page.current_url().await.unwrap();
+    assert!(!here.as_str().contains(ann.number.digits()) && !here.as_str().contains("bicycle"));
+    browser.page.find(Locator::Css(".results a")).await.unwrap().click().await.unwrap();
+    browser.wait(".turns").await;
+    browser.open(&desk, "/search?q=state:asleep").await;
+    browser.wait("[role=alert]").await;
+    browser.check_page("search-wrong").await;
     browser.go("Tasks").await;
     browser.wait(".cards").await;
     browser.check_page("tasks").await;
