@@ -33,7 +33,7 @@ pub(super) enum Field {
 
 /// Each field, its name, an example, and what it asks for.
 pub(super) const FIELDS: [(Field, &str, &str, &str); 13] = [
-    (Field::Person, "person", "person:+12065550142", "whoever has this number, or this whole id"),
+    (Field::Person, "person", "person:+12065550163", "whoever has this number, or this whole id"),
     (Field::Number, "number", "number:+14155550100", "what went through this masked number"),
     (
         Field::Conversation,
@@ -180,7 +180,7 @@ impl Expression {
             return Ok(None);
         }
         PhoneNumber::typed(value).map(Some).map_err(|_| {
-            "person: needs a number that is written out, such as +12065550142, or a whole id."
+            "person: needs a number that is written out, such as +12065550163, or a whole id."
                 .to_owned()
         })
     }

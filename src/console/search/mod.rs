@@ -4,6 +4,7 @@
 //! which the person's id is put, and words, which are kept here under an id. Who looked for what, and
 //! how much was found, is on record before it is shown.
 
+mod address;
 mod expression;
 mod kept;
 
@@ -13,14 +14,17 @@ use askama::Template;
 use axum::{
     extract::State,
     http::StatusCode,
-    response::{IntoResponse, Redirect},
+    response::{IntoResponse, Redirect, Response},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::PgConnection;
-use url::form_urlencoded::Serializer;
+use uuid::Uuid;
 
-use self::expression::{Expression, FIELDS};
+use self::{
+    address::{Chip, address, chips, typed},
+    expression::{Expression, FIELDS},
+};
 use super::{
     page::{self, Asked, Frame, Page, Sent},
     say,
@@ -55,13 +59,6 @@ struct Search {
     next: Option<String>,
     is_first: bool,
     now: Timestamp,
-}
-
-/// A part of what is asked for, which can be taken out.
-struct Chip {
-    name: &'static str,
-    value: String,
-    without: String,
 }
 
 impl Search {
@@ -107,22 +104,28 @@ pub(super) async fn ask(
     let read = q.parse::<Expression>().and_then(|read| Ok((read.typed_number()?, read)));
     let (number, mut read) = match read {
         Ok(read) => read,
-        Err(problem) => return wrong(&visitor, &app, q, problem),
+        Err(problem) => return Ok(wrong(&visitor, &app, q, problem)),
     };
+    if number.is_some() {
+        read.set_person(Uuid::nil());
+    }
+    if let Err(problem) = read.filter() {
+        return Ok(wrong(&visitor, &app, q, problem));
+    }
     let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
     if let Some(number) = number {
-        match people::find(&mut conn, &app.pen.vault, &number).await? {
-            Some((id, _)) => read.set_person(id.uuid()),
-            None => {
-                let said = "looked for a person by a number that nobody has";
-                audit::record(&mut conn, &[visitor.record("console_search", said)], now).await?;
-                return Ok(Redirect::to("/search?nobody=1").into_response());
-            }
-        }
-    }
-    if let Err(problem) = read.filter() {
-        return wrong(&visitor, &app, q, problem);
+        // That somebody has this number, or nobody, is told by where this leads: so it is on record.
+        let known = people::find(&mut conn, &app.pen.vault, &number).await?.map(|(id, _)| id);
+        let said = match known {
+            Some(id) => format!("looked person {id} up by their number"),
+            None => "looked for a person by a number that nobody has".to_owned(),
+        };
+        audit::record(&mut conn, &[visitor.record("console_search", &said)], now).await?;
+        let Some(id) = known else {
+            return Ok(Redirect::to("/search?nobody=1").into_response());
+        };
+        read.set_person(id.uuid());
     }
     let words = match read.words.as_str() {
         "" => None,
@@ -140,18 +143,18 @@ pub(super) async fn page(
     let now = app.clock.now();
     let mut read = match wish.q.parse::<Expression>() {
         Ok(read) => read,
-        Err(problem) => return wrong(&visitor, &app, wish.q, problem),
+        Err(problem) => return Ok(wrong(&visitor, &app, wish.q, problem)),
     };
     if !matches!(read.typed_number(), Ok(None)) || !read.words.is_empty() {
         let problem = "Numbers and words do not go into an address. Type them into the box.";
-        return wrong(&visitor, &app, String::new(), problem.to_owned());
+        return Ok(wrong(&visitor, &app, String::new(), problem.to_owned()));
     }
     let words: Option<SearchId> = wish.w.as_deref().and_then(|id| id.parse().ok());
     if let Some(id) = words {
         let kept = kept::find(&mut *app.db.acquire().await?, &app.pen.vault, id).await?;
         let Some(kept) = kept else {
             let problem = "The words of this search are not kept any more. Type them once more.";
-            return wrong(&visitor, &app, read.to_text(), problem.to_owned());
+            return Ok(wrong(&visitor, &app, read.to_text(), problem.to_owned()));
         };
         read.words = kept;
     }
@@ -163,7 +166,7 @@ pub(super) async fn page(
     let typed = typed(&read);
     let (found, next) = match look(&app, &visitor, &read, before, now).await? {
         Ok(found) => found,
-        Err(problem) => return wrong(&visitor, &app, typed, problem),
+        Err(problem) => return Ok(wrong(&visitor, &app, typed, problem)),
     };
     let mut conn = app.db.acquire().await?;
     let digits = digits(&mut conn, &app, &found).await?;
@@ -261,50 +264,7 @@ fn blank(visitor: &Visitor, now: Timestamp) -> Search {
 }
 
 /// The page with what is wrong and what was typed.
-fn wrong(visitor: &Visitor, app: &App, typed: String, problem: String) -> Page {
+fn wrong(visitor: &Visitor, app: &App, typed: String, problem: String) -> Response {
     let page = Search { typed, problem: Some(problem), ..blank(visitor, app.clock.now()) };
-    Ok(page::show_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
-}
-
-/// What stands in the box for an expression.
-fn typed(read: &Expression) -> String {
-    let words = match read.words.as_str() {
-        "" => String::new(),
-        words if words.contains(':') || words.chars().any(char::is_numeric) => {
-            format!("\"{words}\"")
-        }
-        words => words.to_owned(),
-    };
-    format!("{} {words}", read.to_text()).trim().to_owned()
-}
-
-/// The address of a search.
-fn address(terms: &str, words: Option<SearchId>, before: Option<Cursor>) -> String {
-    let mut query = Serializer::new(String::new());
-    query.append_pair("q", terms);
-    if let Some(words) = words {
-        query.append_pair("w", &words.to_string());
-    }
-    if let Some(before) = before {
-        query.append_pair("before", &before.to_string());
-    }
-    format!("/search?{}", query.finish())
-}
-
-/// What is asked for, piece by piece, each with the address that leaves it out.
-fn chips(read: &Expression, words: Option<SearchId>) -> Vec<Chip> {
-    let of_term = |(at, term): (usize, &expression::Term)| Chip {
-        name: term.field.name(),
-        value: match term.value.parse::<uuid::Uuid>() {
-            Ok(id) => say::pseudonym(id),
-            Err(_) => term.value.clone(),
-        },
-        without: address(&read.without(at), words, None),
-    };
-    let mut chips: Vec<Chip> = read.terms.iter().enumerate().map(of_term).collect();
-    if !read.words.is_empty() {
-        let without = address(&read.to_text(), None, None);
-        chips.push(Chip { name: "words", value: read.words.clone(), without });
-    }
-    chips
+    page::show_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

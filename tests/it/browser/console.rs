@@ -90,6 +90,41 @@ impl Browser {
     }
 }
 
+/// Signs somebody in for the first time: not with a wrong password, and on to one of their own.
+async fn first_sign_in(browser: &Browser, desk: &Desk<'_>, erin: &Member) {
+    browser.open(desk, "/tasks").await;
+    browser.check_page("sign-in").await;
+    desk.test.advance(SignedDuration::from_secs(30));
+    let wrong = Member { password: "not the right one".to_owned(), ..erin.clone() };
+    let fill = async |member: &Member| {
+        for (name, words) in
+            [("name", &member.name), ("password", &member.password), ("code", &desk.code(member))]
+        {
+            let field = browser.page.find(Locator::Id(name)).await.unwrap();
+            field.clear().await.unwrap();
+            field.send_keys(words).await.unwrap();
+        }
+        browser.go("Sign in").await;
+    };
+    fill(&wrong).await;
+    browser.wait("[role=alert]").await;
+    browser.check_page("sign-in-failed").await;
+    fill(erin).await;
+    // The cookie is Secure, and kept over plain HTTP from this computer.
+    browser.arrive("Choose a password").await;
+    browser.check_page("password").await;
+    for (name, words) in [
+        ("old", erin.password.as_str()),
+        ("new", "red bicycle, blue door"),
+        ("again", "red bicycle, blue door"),
+    ] {
+        browser.page.find(Locator::Id(name)).await.unwrap().send_keys(words).await.unwrap();
+    }
+    browser.go("Change password").await;
+    browser.arrive("Your sessions").await;
+    browser.check_page("sessions").await;
+}
+
 #[tokio::test]
 async fn an_auditor_signs_in_and_reads() {
     let Some(browser) = Browser::start().await else { return };
@@ -108,37 +143,7 @@ async fn an_auditor_signs_in_and_reads() {
     tasks::raise(&mut conn, &task, test.app.clock.now()).await.unwrap();
     drop(conn);
 
-    browser.open(&desk, "/tasks").await;
-    browser.check_page("sign-in").await;
-    desk.test.advance(SignedDuration::from_secs(30));
-    let wrong = Member { password: "not the right one".to_owned(), ..erin.clone() };
-    let fill = async |member: &Member| {
-        for (name, words) in
-            [("name", &member.name), ("password", &member.password), ("code", &desk.code(member))]
-        {
-            let field = browser.page.find(Locator::Id(name)).await.unwrap();
-            field.clear().await.unwrap();
-            field.send_keys(words).await.unwrap();
-        }
-        browser.go("Sign in").await;
-    };
-    fill(&wrong).await;
-    browser.wait("[role=alert]").await;
-    browser.check_page("sign-in-failed").await;
-    fill(&erin).await;
-    // The cookie is Secure, and kept over plain HTTP from this computer.
-    browser.arrive("Choose a password").await;
-    browser.check_page("password").await;
-    for (name, words) in [
-        ("old", erin.password.as_str()),
-        ("new", "red bicycle, blue door"),
-        ("again", "red bicycle, blue door"),
-    ] {
-        browser.page.find(Locator::Id(name)).await.unwrap().send_keys(words).await.unwrap();
-    }
-    browser.go("Change password").await;
-    browser.arrive("Your sessions").await;
-    browser.check_page("sessions").await;
+    first_sign_in(&browser, &desk, &erin).await;
     browser.go("Overview").await;
     browser.arrive("Overview").await;
     browser.check_page("home-auditor").await;

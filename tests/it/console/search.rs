@@ -47,9 +47,12 @@ async fn a_person_is_found_by_their_number_which_stands_nowhere() {
     }
     assert_eq!(
         test.column(LOOKED).await,
-        [format!(
-            "by Erin, auditor, from 127.0.0.1: looked for person {person}, state active: 1 conversations"
-        )]
+        [
+            format!("by Erin, auditor, from 127.0.0.1: looked person {person} up by their number"),
+            format!(
+                "by Erin, auditor, from 127.0.0.1: looked for person {person}, state active: 1 conversations"
+            )
+        ]
     );
     let less = desk.get(&link(&page.body, "aria-label=\"Leave out state"), Some(&erin)).await.body;
     assert!(!less.contains("Leave out state") && less.contains("Leave out person"), "{less}");
@@ -58,6 +61,8 @@ async fn a_person_is_found_by_their_number_which_stands_nowhere() {
     assert_eq!(address, "/search?nobody=1");
     assert!(nobody.body.contains("Nobody with that number is known"));
     assert!(test.column(LOOKED).await.last().unwrap().ends_with("by a number that nobody has"));
+    let wrong = format!("person:{} state:asleep", ann.number.as_str());
+    assert_eq!(desk.post("/search", Some(&erin), &[("q", wrong)]).await.status, 422);
     let own = desk.get(&format!("/search?q=person:%2B{}", ann.number.digits()), Some(&erin)).await;
     assert!(own.status == 422 && own.body.contains("do not go into an address"), "{}", own.body);
     assert!(!own.body.contains(&ann.number.digits()[1..]), "nor is it said again");
