@@ -8,10 +8,5 @@ create table search_words (
 );
 create index search_words_at on search_words (at);
 
-do $$
-begin
-    if exists (select from pg_roles where rolname = 'maskline_app') then
-        grant select, insert, delete on search_words to maskline_app;
-    end if;
-end
-$$;
+select give_to_owner('search_words');
+grant select, insert, delete on search_words to maskline_app;
