@@ -70,14 +70,19 @@ pub(super) async fn read<E: From<sqlx::Error>>(
                select distinct r.conversation_id, r.text_id
                from audit_record r
                where r.conversation_id = any($1) and r.text_id is not null
+                   and r.at < coalesce($4::timestamptz, 'infinity')
            ), entry as materialized (
                select r.conversation_id, r as record
                from audit_record r
                where r.conversation_id = any($1)
+                   and r.at >= coalesce($3::timestamptz, '-infinity')
+                   and r.at < coalesce($4::timestamptz, 'infinity')
                union all
                select t.conversation_id, r
                from text t
                join audit_record r on r.text_id = t.text_id and r.conversation_id is null
+                   and r.at >= coalesce($3::timestamptz, '-infinity')
+                   and r.at < coalesce($4::timestamptz, 'infinity')
            )
            select e.conversation_id as "conversation!: ConversationId", l.index as "leaf!",
                l.at as "at!", l.id as "id!: RecordId", (e.record).kind as "kind!",
@@ -90,8 +95,6 @@ pub(super) async fn read<E: From<sqlx::Error>>(
            from entry e
            join audit_leaf l on l.at = (e.record).at and l.id = (e.record).id and l.index < $2
            left join person k on k.id = (e.record).author_id
-           where l.at >= coalesce($3::timestamptz, '-infinity')
-               and l.at < coalesce($4::timestamptz, 'infinity')
            order by e.conversation_id, l.at, l.id"#,
         &ids,
         query.covered.unwrap_or(i64::MAX),

@@ -30,7 +30,7 @@ use super::{note::Signer, reader::Reader, search, search::Query};
 use crate::{ids::ConversationId, vault::Vault};
 
 /// How many conversations are read at once.
-const CHUNK: usize = 500;
+const CHUNK: usize = 200;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,12 +131,12 @@ pub async fn write(
     Ok(manifest)
 }
 
-/// Until the end of the transaction PostgreSQL reads by indexes: a chunk is a little of the trail, and
-/// a wrong guess would read all of it, each time.
+/// Until the end of the transaction PostgreSQL reads by indexes, and compiles nothing: a chunk is a
+/// little of the trail. A wrong guess would read all of it, and compiling takes longer than reading.
 async fn keep_to_indexes(conn: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!(
         "select set_config('enable_hashjoin', 'off', true) as a,
-             set_config('enable_mergejoin', 'off', true) as b"
+             set_config('enable_mergejoin', 'off', true) as b, set_config('jit', 'off', true) as c"
     )
     .fetch_one(conn)
     .await?;
