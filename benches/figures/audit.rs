@@ -12,7 +12,9 @@ use maskline::{
     app::App,
     audit::{
         behind::behind,
-        export,
+        checkpoint, export,
+        extract::{self, Folder, Kind, Order},
+        note::{Checkpoint, Signer},
         seal::{Sealer, Step},
         search::{self, Filter, Query},
         verify::Judge,
@@ -20,6 +22,7 @@ use maskline::{
     },
 };
 
+use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::{
@@ -58,6 +61,41 @@ pub(crate) async fn measure(database: &Database) {
     let written = export::write(&mut conn, to, |_, _| {}).await.unwrap();
     row("export, all that is sealed", written, start.elapsed(), "20,000");
     std::fs::remove_file(&path).unwrap();
+}
+
+/// Writes out what was said in two days, in each form with words, and prints how many records a second.
+pub(crate) async fn export(database: &Database) {
+    table::heading("exports of two days", &["records", "seconds", "records/s", "aim", "memory MB"]);
+    let (now, signer) = (Timestamp::now(), Signer::new("figures.maskline", &[7; 32]));
+    let mut conn = database.pool.acquire().await.unwrap();
+    let note = checkpoint::sign(&mut conn, &signer).await.unwrap().unwrap();
+    let size = Checkpoint::read(&note).unwrap().size.cast_signed();
+    let from = now - SignedDuration::from_hours(24 * 10);
+    let filter = Filter {
+        from: Some(from),
+        until: Some(from + SignedDuration::from_hours(48)),
+        ..Filter::default()
+    };
+    for kind in [Kind::Csv, Kind::Html, Kind::Rsmf] {
+        let query = Query::new(filter.clone(), None, None, now).unwrap().covered_by(size);
+        let order = Order {
+            requester: "figures",
+            reason: "to measure",
+            case: None,
+            kind,
+            checkpoint: &note,
+        };
+        let path = std::env::temp_dir().join(format!("maskline-figures-{}", std::process::id()));
+        let folder = Folder::create(&path).unwrap();
+        let start = Instant::now();
+        let mut tx = conn.begin().await.unwrap();
+        let made = extract::write(&mut tx, &database.vault, &query, order, &signer, folder, |_| {})
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        row(kind.as_str(), made.records, start.elapsed(), "20,000");
+        std::fs::remove_dir_all(&path).unwrap();
+    }
 }
 
 /// What is looked for, and how soon there must be an answer.

@@ -121,6 +121,7 @@ async fn main() {
         let database = Database::start(wishes.audit_conversations, wishes.large_records).await;
         let database = Arc::new(database);
         audit::measure(&database).await;
+        audit::export(&database).await;
         audit::search(&database).await;
         audit::beside_the_webhook(&database, wishes.seconds).await;
         Arc::into_inner(database).unwrap().stop().await;
