@@ -83,6 +83,16 @@ impl Browser {
         self.dark(false).await;
     }
 
+    /// Sees that paper holds the words and nothing to click.
+    async fn check_print(&self, name: &str) {
+        devtools(self, "Emulation.setEmulatedMedia", json!({"media": "print"})).await;
+        let shown = "return ['.side', '.actions', '.turns .words']
+            .map(css => document.querySelector(css).getClientRects().length > 0)";
+        assert_eq!(self.run(shown).await, json!([false, false, true]), "{name} in print");
+        self.shoot(&format!("{name}-print")).await;
+        devtools(self, "Emulation.setEmulatedMedia", json!({"media": ""})).await;
+    }
+
     async fn shoot(&self, name: &str) {
         let Ok(folder) = std::env::var("SHOTS") else { return };
         let png = self.page.screenshot().await.unwrap();
@@ -171,6 +181,7 @@ async fn an_auditor_signs_in_and_reads() {
     assert!(page.contains("<script>document.title = 'owned'</script>"), "{page}");
     assert!(!browser.page.title().await.unwrap().contains("owned"));
     browser.check_page("conversation").await;
+    browser.check_print("conversation").await;
     browser.go("Place a hold").await;
     browser.wait("#matter").await;
     browser.page.find(Locator::Id("matter")).await.unwrap().send_keys("case 7").await.unwrap();
