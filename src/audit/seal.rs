@@ -23,8 +23,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How many records it takes at once.
 const BATCH: u64 = 10_000;
-/// How many transactions it looks at together at first, and at most. Where much waits, only so
-/// much of it need be sorted for one batch.
+/// How many transactions it looks at together at first, and at most. All that is in them is sorted for
+/// one batch, so there are fewer where much waits in each.
 const WIDTH: i64 = 10_000;
 const WIDEST: i64 = 1 << 40;
 
@@ -164,7 +164,8 @@ impl Sealer {
         let between = format!("{XID} >= {} and {XID} < {to}", place.watermark);
         let (sealed, last) = batch(conn, columns, &mut place.tree, &between).await?;
         place.watermark = if sealed < BATCH { to } else { last };
-        self.width = if sealed < BATCH { (self.width * 2).min(WIDEST) } else { WIDTH };
+        self.width =
+            if sealed < BATCH { (self.width * 2).min(WIDEST) } else { (self.width / 2).max(1) };
         Ok(place.watermark < place.horizon)
     }
 }
