@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{
     extract::{Path, State},
     http::StatusCode,
-    response::{IntoResponse, Redirect},
+    response::{IntoResponse, Redirect, Response},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},
     say,
-    staff::{self, password, session},
+    staff::{self, attempt, password, session},
     visitor::Visitor,
 };
 use crate::{app::App, audit, ids::SessionId};
@@ -51,21 +51,25 @@ pub(super) async fn change_password(
     Sent(chosen): Sent<Chosen>,
 ) -> Page {
     let now = app.clock.now();
-    let hash = staff::password_hash(&mut *app.db.acquire().await?, visitor.id()).await?;
     let problem = if chosen.new != chosen.again {
         Some("The two new passwords are not the same.")
     } else if chosen.new == chosen.old {
         Some("Choose another password than the one you have.")
-    } else if let Some(problem) = password::problem(&chosen.new, visitor.name()) {
-        Some(problem)
-    } else if !password::fits(&chosen.old, Some(hash)).await {
-        Some("The password that you have is not right.")
     } else {
-        None
+        password::problem(&chosen.new, visitor.name())
     };
-    if problem.is_some() {
-        let form = password_form(&visitor, problem);
-        return Ok(page::show_with(StatusCode::UNPROCESSABLE_ENTITY, &form));
+    if let Some(problem) = problem {
+        return Ok(not_changed(&visitor, problem));
+    }
+    // Whoever found a browser open could guess here as well as where one signs in.
+    let vault = &app.pen.vault;
+    let account =
+        attempt::on_account(&mut *app.db.acquire().await?, vault, visitor.name(), now).await?;
+    let Some(open) = account.and_then(|account| account.open) else {
+        return Ok(not_changed(&visitor, "Your account is locked for now. Try again later."));
+    };
+    if !password::fits(&chosen.old, Some(open.hash)).await {
+        return refuse(&app, &visitor, open.attempt, now).await;
     }
     let hash = password::hash(&chosen.new).await?;
     let mut tx = app.db.begin().await?;
@@ -75,6 +79,31 @@ pub(super) async fn change_password(
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     Ok(Redirect::to("/sessions?done=password").into_response())
+}
+
+/// Notes that the old password was not right. Too many of those lock the account, and sign this
+/// browser out.
+async fn refuse(app: &App, visitor: &Visitor, attempt: i32, now: Timestamp) -> Page {
+    let mut records =
+        vec![visitor.record("password_refused", "gave a password that is not theirs")];
+    let is_last = attempt >= attempt::ACCOUNT;
+    let mut tx = app.db.begin().await?;
+    if is_last {
+        session::revoke(&mut tx, visitor.session(), visitor.id(), now).await?;
+        records.push(visitor.record("sign_in_locked", &attempt::locked("account")));
+    }
+    audit::record(&mut tx, &records, now).await?;
+    tx.commit().await?;
+    metrics::counter!("maskline_console_sign_in_failures_total").increment(1);
+    if is_last {
+        return Ok(Redirect::to("/sign-in").into_response());
+    }
+    Ok(not_changed(visitor, "The password that you have is not right."))
+}
+
+fn not_changed(visitor: &Visitor, problem: &'static str) -> Response {
+    let form = password_form(visitor, Some(problem));
+    page::show_with(StatusCode::UNPROCESSABLE_ENTITY, &form)
 }
 
 /// The browsers that somebody is signed in with.

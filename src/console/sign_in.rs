@@ -175,12 +175,11 @@ fn failure(attempt: &Attempt, address: &str) -> Vec<Record> {
         _ => "was not let in: something was wrong",
     };
     let mut records = vec![of("sign_in_failed", why)];
-    let minutes = attempt::LOCK.as_mins();
     if open.is_some_and(|open| open.attempt >= attempt::ACCOUNT) {
-        records.push(of("sign_in_locked", &format!("the account is locked for {minutes} minutes")));
+        records.push(of("sign_in_locked", &attempt::locked("account")));
     }
     if attempt.from_address.is_some_and(|count| count >= attempt::ADDRESS) {
-        records.push(of("sign_in_locked", &format!("the address is locked for {minutes} minutes")));
+        records.push(of("sign_in_locked", &attempt::locked("address")));
     }
     records
 }

@@ -161,6 +161,11 @@ pub async fn succeed(
     Ok(true)
 }
 
+/// What is on record where a lock begins.
+pub fn locked(what: &str) -> String {
+    format!("the {what} is locked for {} minutes", LOCK.as_mins())
+}
+
 fn after(now: Timestamp) -> Timestamp {
     now.saturating_add(LOCK).unwrap_or(Timestamp::MAX)
 }

@@ -102,7 +102,7 @@ pub async fn disable(conn: &mut PgConnection, id: StaffId, now: Timestamp) -> sq
     Ok(disabled.rows_affected() == 1)
 }
 
-/// Sets the password that somebody chose, and signs their other browsers out.
+/// Sets the password that somebody chose, forgets the failures, and signs their other browsers out.
 ///
 /// # Errors
 /// The database's.
@@ -114,23 +114,15 @@ pub async fn set_password(
     now: Timestamp,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update staff set password_hash = $2, must_change = false where id = $1",
+        "update staff
+         set password_hash = $2, must_change = false, failures = 0, locked_until = null
+         where id = $1",
         id as _,
         hash,
     )
     .execute(&mut *conn)
     .await?;
     session::end_all(conn, id, Some(keep), session::End::Password, now).await
-}
-
-/// The hash of somebody's password.
-///
-/// # Errors
-/// The database's, or that there is no such account.
-pub async fn password_hash(conn: &mut PgConnection, id: StaffId) -> sqlx::Result<String> {
-    sqlx::query_scalar!("select password_hash from staff where id = $1", id as _)
-        .fetch_one(conn)
-        .await
 }
 
 /// An account as it is listed.

@@ -95,6 +95,60 @@ async fn five_failures_lock_an_account_for_a_while() {
 }
 
 #[tokio::test]
+async fn a_browser_left_open_is_no_place_to_guess_a_password() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let erin = desk.staff("Erin", Role::Auditor).await;
+    let cookie = desk.enter(&erin).await;
+    let choose = async |old: &str| {
+        let chosen = "seven quiet harbours";
+        let form = [("old", old), ("new", chosen), ("again", chosen)];
+        desk.post("/password", Some(&cookie), &form.map(|(key, value)| (key, value.into()))).await
+    };
+    for _ in 0..4 {
+        let answer = choose("guess guess guess").await;
+        assert_eq!(answer.status, 422);
+        assert!(answer.body.contains("is not right"), "{}", answer.body);
+    }
+    assert_eq!(choose(&erin.password).await.status, 303, "a slip is forgiven");
+    assert_eq!(test.value::<i32>("select failures from staff").await, 0);
+    for _ in 0..4 {
+        choose("guess guess guess").await;
+    }
+    let last = choose("guess guess guess").await;
+    assert_eq!(last.location.as_deref(), Some("/sign-in"));
+    assert_eq!(desk.get("/sessions", Some(&cookie)).await.status, 303, "signed out");
+    assert_eq!(desk.try_to_enter(&erin).await.status, 422, "and locked");
+    let trail = test.column(STAFF).await;
+    let of = |rule: &str| trail.iter().filter(|line| line.starts_with(rule)).count();
+    assert_eq!((of("password_refused by Erin"), of("sign_in_locked by Erin")), (9, 1));
+}
+
+#[tokio::test]
+async fn a_locked_account_changes_no_password_and_keeps_its_browser() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let erin = desk.staff("Erin", Role::Auditor).await;
+    let cookie = desk.enter(&erin).await;
+    for _ in 0..5 {
+        desk.try_with("Erin", "guess guess guess", "123456", None).await;
+    }
+    let chosen = "seven quiet harbours";
+    let form = [("old", &*erin.password), ("new", chosen), ("again", chosen)];
+    let form = form.map(|(key, value)| (key, value.into()));
+    let answer = desk.post("/password", Some(&cookie), &form).await;
+    assert_eq!(answer.status, 422);
+    assert!(answer.body.contains("locked for now"), "{}", answer.body);
+    assert_eq!(
+        desk.get("/sessions", Some(&cookie)).await.status,
+        200,
+        "others cannot sign her out"
+    );
+    test.advance(SignedDuration::from_mins(15));
+    assert_eq!(desk.post("/password", Some(&cookie), &form).await.status, 303);
+}
+
+#[tokio::test]
 async fn twenty_failures_lock_an_address_for_a_while() {
     let test = TestApp::start().await;
     let desk = Desk::open(&test).await;
