@@ -106,6 +106,10 @@ id! {
     RevealId
 }
 id! {
+    /// A verification of the whole trail.
+    VerificationId
+}
+id! {
     /// Words that are looked for in the console.
     SearchId
 }

@@ -19,6 +19,9 @@ use crate::app::App;
 /// alone, and for all paths.
 pub(super) const COOKIE: &str = "__Host-maskline";
 
+/// The header that pages ask with when they keep themselves up to date.
+const LIVE: &str = "x-live";
+
 /// Lets a request through to its page if whoever sent it may.
 pub(super) async fn gate(
     State((app, may)): State<(App, May)>,
@@ -28,11 +31,14 @@ pub(super) async fn gate(
     if matches!(may, May::Anybody) {
         return next.run(request).await;
     }
+    // A page that keeps itself up to date is no sign that somebody is there.
+    let is_active = !request.headers().contains_key(LIVE);
     let session = match token(request.headers()) {
         None => None,
         Some(token) => {
             let see = async {
-                session::see(&mut *app.db.acquire().await?, &token, app.clock.now()).await
+                let mut conn = app.db.acquire().await?;
+                session::see(&mut conn, &token, is_active, app.clock.now()).await
             };
             match see.await {
                 Ok(session) => session,

@@ -3,19 +3,22 @@
 use askama::Template;
 use axum::{
     extract::State,
-    http::header,
-    response::{IntoResponse, Response},
+    http::{StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
 };
 use jiff::Timestamp;
 
 use super::{
     page::{self, Failed, Frame, Page},
     say,
+    staff::Role,
+    verification::{self, Verification},
     visitor::Visitor,
 };
 use crate::{
     app::App,
     audit::{
+        self,
         behind::{self, Behind},
         checkpoint::{self, Signed},
         guard,
@@ -37,6 +40,10 @@ struct Integrity {
     places: usize,
     unguarded: Vec<String>,
     missing: Vec<String>,
+    /// The last time that all was verified from here.
+    verified: Option<Verification>,
+    may_verify: bool,
+    problem: Option<&'static str>,
     now: Timestamp,
 }
 
@@ -54,6 +61,11 @@ impl Integrity {
             && self.places > 0
     }
 
+    /// Whether whoever looks may begin to verify all of it: not while that goes on.
+    fn may_verify_now(&self) -> bool {
+        self.may_verify && !self.verified.as_ref().is_some_and(|last| last.is_running)
+    }
+
     /// For how long the oldest record that is not sealed has waited.
     fn waited(&self) -> String {
         say::seconds(self.behind.seconds)
@@ -62,19 +74,43 @@ impl Integrity {
 
 /// Shows how the trail stands.
 pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
+    Ok(page::show(&look(&app, &visitor).await?))
+}
+
+async fn look(app: &App, visitor: &Visitor) -> sqlx::Result<Integrity> {
     let mut conn = app.db.acquire().await?;
     let last = checkpoint::last(&mut conn).await?;
     let audit = &app.settings.audit;
-    Ok(page::show(&Integrity {
-        frame: Frame::new(&visitor, "Integrity", "/integrity"),
+    Ok(Integrity {
+        frame: Frame::new(visitor, "Integrity", "/integrity"),
         last,
         behind: behind::behind(&mut conn).await?,
         key: audit.signer.as_ref().map(|signer| signer.verifier().to_string()),
         places: audit.targets.len(),
         unguarded: guard::unguarded(&mut conn).await?,
         missing: guard::missing_months(&mut conn).await?,
+        verified: verification::last(&mut conn).await?,
+        may_verify: visitor.role() != Role::Operator,
+        problem: None,
         now: app.clock.now(),
-    }))
+    })
+}
+
+/// Verifies the whole trail, behind the page that shows how far that is.
+pub(super) async fn verify(State(app): State<App>, visitor: Visitor) -> Page {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let Some(id) = verification::begin(&mut tx, visitor.id(), now).await? else {
+        drop(tx);
+        let problem = Some("It is being verified already: see how far that is below.");
+        let page = Integrity { problem, ..look(&app, &visitor).await? };
+        return Ok(page::show_with(StatusCode::CONFLICT, &page));
+    };
+    let record = visitor.record("trail_verify", "asked whether the trail is intact");
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
+    tokio::spawn(verification::run(app, visitor, id));
+    Ok(Redirect::to("/integrity#now").into_response())
 }
 
 /// The newest checkpoint as a file. It says nothing about anybody.

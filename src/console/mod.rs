@@ -1,6 +1,6 @@
 //! The console: what staff see of all this in a browser, on the private listener.
 //!
-//! Pages are made here and need no script, no build step and nothing from elsewhere. One table names
+//! Pages are made here; they need no script to work, no build step and nothing from elsewhere. One table names
 //! every route and who may use it; the router, the table in the handbook and the test of every role
 //! against every route are made from it. Whoever reads words or numbers is on record before they are
 //! answered.
@@ -24,6 +24,7 @@ pub mod staff;
 mod table;
 mod tasks;
 mod transcript;
+mod verification;
 mod visitor;
 mod words;
 
@@ -37,9 +38,10 @@ use tower_http::{csrf::CsrfLayer, set_header::SetResponseHeaderLayer};
 pub use self::table::{Listed, May, listed};
 use crate::app::App;
 
-/// Nothing but our own style and pictures within the page; forms go nowhere else; nobody may frame it.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; \
-    form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// Nothing but our own style, script and pictures within the page; forms go nowhere else; nobody may
+/// frame it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+    connect-src 'self'; img-src 'self' data:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// The console's routes. Whatever else is asked for on this listener is answered as not found.
 pub fn routes(app: App) -> Router {

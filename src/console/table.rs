@@ -50,6 +50,7 @@ pub(super) fn table() -> Vec<Route> {
     let mut table = vec![
         see("/", EVERYBODY, "what waits for you", get(home::page)).under("Overview"),
         see("/console.css", May::Anybody, "how pages look", get(assets::style)),
+        see("/console.js", May::Anybody, "what keeps pages up to date", get(assets::script)),
         see("/sign-in", May::Anybody, "the page for signing in", get(sign_in::page)),
         act("/sign-in", May::Anybody, "sign in", post(sign_in::sign_in)),
         act("/sign-out", May::Newcomer, "sign out", post(sign_in::sign_out)),
@@ -109,6 +110,7 @@ fn of_the_trail() -> Vec<Route> {
         ),
         see("/integrity", EVERYBODY, "how the trail is sealed and signed", get(integrity::page))
             .under("Integrity"),
+        act("/integrity/verify", WATCH, "verify the whole trail", post(integrity::verify)),
         see(
             "/integrity/checkpoint.txt",
             EVERYBODY,

@@ -6,6 +6,7 @@ mod reveals;
 mod roles;
 mod screens;
 mod search;
+mod verifying;
 
 use jiff::SignedDuration;
 use maskline::console::staff::Role;
@@ -98,7 +99,11 @@ async fn a_session_ends_by_itself() {
     let cookie = desk.enter(&erin).await;
     test.advance(SignedDuration::from_secs(30 * 60 - 1));
     assert_eq!(desk.get("/", Some(&cookie)).await.status, 200);
-    test.advance(SignedDuration::from_mins(30));
+    test.advance(SignedDuration::from_mins(20));
+    let live = desk.look_on("/", &cookie).await;
+    assert_eq!(live.status, 200, "a page that keeps itself up to date");
+    test.advance(SignedDuration::from_mins(10));
+    assert_eq!(desk.look_on("/", &cookie).await.status, 303, "is no sign that somebody is there");
     assert_eq!(desk.get("/", Some(&cookie)).await.status, 303, "idle");
 
     let cookie = desk.enter(&erin).await;
@@ -168,6 +173,7 @@ async fn every_answer_is_framed_by_nobody_and_kept_nowhere() {
         ("/", None),
         ("/sign-in", None),
         ("/console.css", None),
+        ("/console.js", None),
         ("/no/such/page", Some(&cookie)),
     ] {
         let answer = desk.get(path, cookie).await;
@@ -191,6 +197,7 @@ async fn every_answer_is_framed_by_nobody_and_kept_nowhere() {
             assert_eq!(answer.headers[name], value, "{path}: {name}");
         }
         let page = &answer.body;
+        let page = &page.replace("<script src=\"/console.js\" defer></script>", "");
         assert!(!page.contains("<script") && !page.contains(" style=") && !page.contains("<style"));
         assert!(!page.contains("http://") && !page.contains("https://"), "nothing from elsewhere");
     }

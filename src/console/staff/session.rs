@@ -116,18 +116,19 @@ pub async fn begin(
     Ok(token)
 }
 
-/// The session of a token, if it is in force; that it was seen is noted.
+/// The session of a token, if it is in force; that somebody used it is noted.
 ///
 /// # Errors
 /// The database's.
 pub async fn see(
     conn: &mut PgConnection,
     token: &Token,
+    is_active: bool,
     now: Timestamp,
 ) -> sqlx::Result<Option<Session>> {
     let found = sqlx::query!(
         "update staff_session s
-         set last_seen_at = greatest($2, s.last_seen_at)
+         set last_seen_at = case when $5 then greatest($2, s.last_seen_at) else s.last_seen_at end
          from staff f
          where s.token_hash = $1 and s.ended_at is null
              and s.last_seen_at > $3 and s.created_at > $4
@@ -137,6 +138,7 @@ pub async fn see(
         now.to_sqlx() as _,
         before(now, IDLE).to_sqlx() as _,
         before(now, ABSOLUTE).to_sqlx() as _,
+        is_active,
     )
     .fetch_optional(conn)
     .await?;

@@ -130,6 +130,12 @@ impl<'a> Desk<'a> {
         answer(with(get, cookie)).await
     }
 
+    /// Gets a page as one does that keeps itself up to date.
+    pub async fn look_on(&self, path: &str, cookie: &str) -> Answer {
+        let get = self.http.get(self.url(path)).header("accept", "text/html").header("x-live", "1");
+        answer(with(get, Some(cookie))).await
+    }
+
     /// Posts a form as a browser does from a page of the console.
     pub async fn post(&self, path: &str, cookie: Option<&str>, form: &[(&str, String)]) -> Answer {
         self.post_saying(path, cookie, form, &[("sec-fetch-site", "same-origin")]).await

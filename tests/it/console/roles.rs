@@ -67,7 +67,10 @@ fn what_anybody_may_is_little() {
         .filter(|route| route.may == May::Anybody)
         .map(|route| format!("{} {}", route.method, route.path))
         .collect();
-    assert_eq!(open, ["GET /console.css", "GET /sign-in", "POST /sign-in", "GET /{*path}"]);
+    assert_eq!(
+        open,
+        ["GET /console.css", "GET /console.js", "GET /sign-in", "POST /sign-in", "GET /{*path}"]
+    );
 }
 
 /// The handbook's table of who may what is made from the same.

@@ -1,0 +1,93 @@
+//! Verifying the whole trail from the console.
+
+use std::time::Duration;
+
+use maskline::console::staff::Role;
+
+use super::desk::Desk;
+use crate::{
+    seal::{seal, sign},
+    support::TestApp,
+};
+
+const DEEDS: &str = "select rule || ' ' || detail from audit_record
+    where rule like 'trail_%' order by at, id";
+
+/// Asks for it, and waits for what is found.
+async fn verify(desk: &Desk<'_>, cookie: &str) -> String {
+    assert_eq!(desk.post("/integrity/verify", Some(cookie), &[]).await.status, 303);
+    let look = async {
+        loop {
+            let page = desk.look_on("/integrity", cookie).await.body;
+            if !page.contains("Being verified") {
+                return page;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), look).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_trail_is_verified_from_the_console_and_that_is_on_record() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let (ann, _) = test.conversation().await;
+    ann.texts("the bicycle is red").await;
+    test.deliver().await;
+    seal(&test).await;
+    sign(&test).await;
+    let sealed: i64 = test.value("select count(*) from audit_leaf").await;
+    let page = verify(&desk, &erin).await;
+    assert!(page.contains(&format!("Intact: {sealed} records. Erin asked")), "{page}");
+    let said = [
+        "trail_verify by Erin, auditor, from 127.0.0.1: asked whether the trail is intact"
+            .to_owned(),
+        format!(
+            "trail_verified by Erin, auditor, from 127.0.0.1: the trail is intact, {sealed} records"
+        ),
+    ];
+    assert_eq!(test.column(DEEDS).await, said);
+
+    test.run("alter table audit_record disable trigger append_only").await;
+    let id: String = test
+        .value(
+            "update audit_record set rule = 'another'
+             where id = (select id from audit_record where conversation_id is not null order by at limit 1)
+             returning id::text",
+        )
+        .await;
+    let page = verify(&desk, &erin).await;
+    assert!(page.contains("The trail is not intact.") && page.contains(&id), "{page}");
+    assert!(page.contains("was changed after it was sealed"), "{page}");
+    let last = test.column(DEEDS).await.pop().unwrap();
+    assert!(last.contains("NOT intact") && last.contains(&id), "{last}");
+}
+
+#[tokio::test]
+async fn one_verification_runs_at_a_time_and_one_that_was_cut_off_makes_room() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let otto = desk.enter(&desk.staff("Otto", Role::Operator).await).await;
+    assert_eq!(desk.post("/integrity/verify", Some(&otto), &[]).await.status, 403);
+    assert!(!desk.get("/integrity", Some(&otto)).await.body.contains("Verify the whole trail"));
+    test.run(
+        "insert into verification (id, asked_by, asked_at, seen, total, alive_until)
+         select gen_random_uuid(), id, '2026-03-01', 20000, 41000, now() + interval '30 seconds'
+         from staff where name = 'Otto'",
+    )
+    .await;
+    let refused = desk.post("/integrity/verify", Some(&erin), &[]).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.body.contains("being verified already"), "{}", refused.body);
+    for word in ["Being verified for Otto", "20\u{202f}000 of 41\u{202f}000 records", "<progress"] {
+        assert!(refused.body.contains(word), "{word}: {}", refused.body);
+    }
+    test.run("update verification set alive_until = now()").await;
+    assert!(desk.get("/integrity", Some(&erin)).await.body.contains("The last one was cut off"));
+    assert!(verify(&desk, &erin).await.contains("Intact: "));
+    assert_eq!(test.value::<i64>("select count(*) from verification").await, 2);
+    assert_eq!(test.column(DEEDS).await.len(), 2, "what was refused was not begun");
+}
