@@ -106,6 +106,10 @@ id! {
     RevealId
 }
 id! {
+    /// Something that a person asked for who is spoken of in here.
+    SubjectRequestId
+}
+id! {
     /// A verification of the whole trail.
     VerificationId
 }

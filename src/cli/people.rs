@@ -2,13 +2,13 @@
 
 use std::{
     fs::File,
-    io::BufWriter,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use clap::{Args, Subcommand};
 use sqlx::{PgConnection, PgPool};
+use tokio::io::BufWriter;
 
 use super::{
     Done, Failure,
@@ -224,8 +224,9 @@ async fn export(db: &PgPool, pen: &Pen, person: PersonId, file: &Path, why: &Why
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     let mut conn = db.acquire().await?;
-    let count =
-        people::export::write(&mut conn, &pen.vault, person, now, BufWriter::new(to)).await?;
+    let mut to = BufWriter::new(tokio::fs::File::from_std(to));
+    let count = people::export::write(&mut conn, &pen.vault, person, now, &mut to).await?;
+    to.into_inner().sync_all().await?;
     println!("{count} records in {}", file.display());
     Ok(())
 }

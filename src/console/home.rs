@@ -9,6 +9,7 @@ use super::{
     page::{self, Frame, Page},
     reveal, say,
     staff::{self, Role},
+    subject,
     visitor::Visitor,
 };
 use crate::{
@@ -61,6 +62,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
     let mut cards = cards;
     if matches!(visitor.role(), Role::Auditor | Role::Approver) {
         cards.insert(0, of_reveals(&mut conn, &visitor, now).await?);
+        cards.insert(1, of_subjects(&mut conn, &visitor).await?);
     }
     cards.push(of_integrity(&mut conn, now).await?);
     Ok(page::show(&Home { frame: Frame::new(&visitor, "Overview", "/"), may, cards }))
@@ -96,6 +98,17 @@ async fn of_reveals(
         _ => ("none waits".to_owned(), ""),
     };
     Ok(Card { path: "/reveals", word: "Numbers shown now", figure: open.to_string(), about, tone })
+}
+
+async fn of_subjects(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {
+    let waiting = subject::store::list(conn).await?.iter().filter(|it| it.waits()).count();
+    let (about, tone) = match (waiting, visitor.role()) {
+        (0, _) => ("none waits", ""),
+        (_, Role::Approver) => ("copies and erasures wait for you", "warn"),
+        _ => ("copies and erasures wait for an approver", ""),
+    };
+    let (figure, about) = (waiting.to_string(), about.to_owned());
+    Ok(Card { path: "/subjects", word: "People’s requests", figure, about, tone })
 }
 
 async fn of_holds(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {

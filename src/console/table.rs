@@ -3,10 +3,10 @@
 use axum::routing::{MethodRouter, any, get, post};
 
 use super::{
-    access, account, assets, conversation, holds, home, integrity, numbers, page, people, reveal,
-    search, sign_in,
+    access, account, assets, conversation, holds, home, integrity, numbers, page, people,
+    retention, reveal, search, sign_in,
     staff::Role::{self, Admin, Approver, Auditor, Operator},
-    tasks,
+    subject, tasks,
 };
 use crate::app::App;
 
@@ -108,6 +108,31 @@ fn of_the_trail() -> Vec<Route> {
             "review an opening without approval",
             post(reveal::review),
         ),
+        see("/subjects", HOLD, "what people ask for", get(subject::page))
+            .under("People’s requests"),
+        act("/subjects", READ, "look a person up", post(subject::find)),
+        see("/subjects/{id}", HOLD, "see how much there is of a person", get(subject::show)),
+        act(
+            "/subjects/{id}/ask",
+            READ,
+            "ask for a copy of a person’s data, or their erasure",
+            post(subject::ask),
+        ),
+        act(
+            "/subject-requests/{id}/grant",
+            APPROVE,
+            "grant what somebody else has asked for, and erase",
+            post(subject::grant),
+        ),
+        act("/subject-requests/{id}/refuse", APPROVE, "refuse it", post(subject::refuse)),
+        see(
+            "/subject-requests/{id}/export.jsonl",
+            READ,
+            "save a copy that you asked for",
+            get(subject::save),
+        ),
+        see("/retention", WATCH, "which months are old enough to be removed", get(retention::page))
+            .under("Retention"),
         see("/integrity", EVERYBODY, "how the trail is sealed and signed", get(integrity::page))
             .under("Integrity"),
         act("/integrity/verify", WATCH, "verify the whole trail", post(integrity::verify)),

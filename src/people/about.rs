@@ -51,7 +51,9 @@ pub async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Op
                    coalesce(array_agg(distinct case when person_id = p.id then recipient_id
                        else person_id end) filter (where kind = 'moved'), '{}') as phones
                from audit_record
-               where p.id in (person_id, recipient_id, author_id)
+               -- As the indexes have it.
+               where person_id = p.id or recipient_id = p.id
+                   or (author_id = p.id and author_id is distinct from person_id)
            ) r
            where p.id = $1"#,
         person as _,

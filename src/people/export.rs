@@ -3,11 +3,13 @@
 //! What others wrote to them is theirs as far as it reached them. Whom they talked to stands nowhere
 //! in it, neither by number nor by id, and neither does what others said of them to staff.
 
-use std::io::{self, Write};
+use std::io;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::{
     clock::SqlTimestamp,
@@ -29,7 +31,7 @@ pub enum ExportError {
     File(#[from] io::Error),
 }
 
-/// Writes all there is of a person. Returns how many records.
+/// Writes all there is of a person, line by line. Returns how many records.
 ///
 /// # Errors
 /// The database's or the file's; and where the person was forgotten, that nothing can be opened.
@@ -38,12 +40,8 @@ pub async fn write(
     vault: &Vault,
     person: PersonId,
     now: Timestamp,
-    mut to: impl Write,
+    to: &mut (impl AsyncWrite + Unpin),
 ) -> Result<usize, ExportError> {
-    let mut put = |line: &Value| -> io::Result<()> {
-        serde_json::to_writer(&mut to, line)?;
-        to.write_all(b"\n")
-    };
     let found = sqlx::query!(
         "select wrapped_key, number_sealed, first_seen_at from person where id = $1",
         person as _,
@@ -54,23 +52,25 @@ pub async fn write(
     let sealed = found.number_sealed.ok_or(Unreadable).map_err(sqlx::Error::from)?;
     let author = vault.author(person, &wrapped).map_err(sqlx::Error::from)?;
     let number = vault.number(person, &wrapped, &sealed).map_err(sqlx::Error::from)?;
-    put(&json!({
+    let head = json!({
         "format": FORMAT,
         "exported_at": now,
         "person": person,
         "number": number.as_str(),
         "first_seen_at": found.first_seen_at.to_jiff(),
-    }))?;
+    });
+    put(to, &head).await?;
     for line in consents(conn, &author, person).await? {
-        put(&line)?;
+        put(to, &line).await?;
     }
-    let records = records(conn, vault, person).await?;
-    for line in &records {
-        put(line)?;
-    }
-    put(&json!({"end": records.len()}))?;
-    to.flush()?;
-    Ok(records.len())
+    let count = records(conn, vault, person, to).await?;
+    put(to, &json!({"end": count})).await?;
+    to.flush().await?;
+    Ok(count)
+}
+
+async fn put(to: &mut (impl AsyncWrite + Unpin), line: &Value) -> io::Result<()> {
+    to.write_all(format!("{line}\n").as_bytes()).await
 }
 
 async fn consents(
@@ -106,8 +106,9 @@ async fn records(
     conn: &mut PgConnection,
     vault: &Vault,
     person: PersonId,
-) -> sqlx::Result<Vec<Value>> {
-    let rows = sqlx::query!(
+    to: &mut (impl AsyncWrite + Unpin),
+) -> Result<usize, ExportError> {
+    let mut rows = sqlx::query!(
         r#"select r.id as "id: RecordId", r.at, r.kind, r.rule,
                r.conversation_id as "conversation: ConversationId", r.masked_number, r.carrier_id,
                r.person_id is not distinct from $1 as "is_by!",
@@ -122,16 +123,17 @@ async fn records(
                    where sent.text_id = r.text_id
                        and sent.kind in ('accepted', 'accepted_twice', 'delivered')
                ))
-           where $1 in (r.person_id, r.recipient_id, r.author_id)
+           where (r.person_id = $1 or r.recipient_id = $1
+                   or (r.author_id = $1 and r.author_id is distinct from r.person_id))
                and (r.person_id = $1 or r.kind not in ('blocked', 'person_reported', 'moved'))
                -- Notes of staff are theirs only where they are sealed under the person's key.
                and (r.kind <> 'staff' or r.body_sealed is null or r.author_id = $1)
            order by r.at, r.id"#,
         person as _,
     )
-    .fetch_all(conn)
-    .await?;
-    let lines = rows.into_iter().map(|row| {
+    .fetch(conn);
+    let mut count = 0;
+    while let Some(row) = rows.try_next().await? {
         let author = vault.author_of(row.author, row.author_key.as_deref()).ok();
         let open =
             |field, sealed: Option<Vec<u8>>| author.as_ref()?.read(field, row.id, &sealed?).ok();
@@ -139,12 +141,14 @@ async fn records(
         let media = open(Field::RecordMedia, row.media_sealed);
         let media = media.and_then(|media| serde_json::from_str::<Value>(&media).ok());
         let at = SqlTimestamp::to_jiff(row.at);
-        json!({"record": {
+        let line = json!({"record": {
             "at": at, "kind": row.kind, "rule": row.rule,
             "direction": if row.is_by { "by you" } else { "to you" },
             "conversation": row.conversation, "masked_number": row.masked_number,
             "carrier_id": row.carrier_id, "words": words, "media": media, "detail": row.detail,
-        }})
-    });
-    Ok(lines.collect())
+        }});
+        put(to, &line).await?;
+        count += 1;
+    }
+    Ok(count)
 }

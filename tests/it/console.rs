@@ -6,6 +6,7 @@ mod reveals;
 mod roles;
 mod screens;
 mod search;
+mod subjects;
 mod verifying;
 
 use jiff::SignedDuration;

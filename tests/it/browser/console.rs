@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{Browser, PATIENCE, devtools};
 use crate::{
     console::desk::{Desk, Member},
-    support::TestApp,
+    support::{TestApp, Wishes},
 };
 
 impl Browser {
@@ -232,6 +232,63 @@ async fn an_auditor_signs_in_and_reads() {
     browser.check_page("signed-out").await;
     browser.open(&desk, "/tasks").await;
     browser.wait("#password").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn somebody_asks_to_be_forgotten() {
+    let Some(browser) = Browser::start().await else { return };
+    let settings = &[("MASKLINE_AUDIT_KEEP_MONTHS", "3")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    test.run("select audit_make_partitions('2025-10-01', 3)").await;
+    let desk = Desk::open(&test).await;
+    let (ann, _) = test.conversation().await;
+    let erin = desk.staff("Erin Vance", Role::Auditor).await;
+    let vera = desk.staff("Vera Roth", Role::Approver).await;
+    browser.sign_in(&desk, &erin).await;
+    browser.go("People’s requests").await;
+    browser.wait(".empty").await;
+    browser.check_page("subjects-empty").await;
+    let field = browser.page.find(Locator::Id("person")).await.unwrap();
+    field.send_keys(ann.number.as_str()).await.unwrap();
+    browser.go("Show what there is").await;
+    browser.arrive("Person").await;
+    for kind in ["export", "erasure"] {
+        browser.page.find(Locator::Id(kind)).await.unwrap().click().await.unwrap();
+        for (field, words) in [("matter", "case 4711"), ("reason", "asked by letter")] {
+            browser.page.find(Locator::Id(field)).await.unwrap().send_keys(words).await.unwrap();
+        }
+        browser.check_page("subject").await;
+        browser.go("Ask an approver").await;
+        browser.wait("[role=status]").await;
+    }
+    browser.sign_in(&desk, &vera).await;
+    browser.check_page("home-approver").await;
+    browser.go("People’s requests").await;
+    browser.wait(".table a").await;
+    browser.check_page("subjects").await;
+    browser.page.find(Locator::Css(".table a")).await.unwrap().click().await.unwrap();
+    browser.wait(".grave").await;
+    browser.check_page("subject-to-decide").await;
+    browser.go("Grant the copy: case 4711").await;
+    browser.wait("[role=status]").await;
+    browser.sign_in(&desk, &erin).await;
+    browser.open(&desk, "/subjects").await;
+    browser.page.find(Locator::Css(".table a")).await.unwrap().click().await.unwrap();
+    browser.wait("a[download]").await;
+    browser.check_page("subject-to-save").await;
+    browser.go("Retention").await;
+    browser.arrive("Retention").await;
+    assert!(browser.text("main").await.contains("2025-10"));
+    browser.check_page("retention").await;
+    browser.sign_in(&desk, &vera).await;
+    browser.open(&desk, "/subjects").await;
+    browser.page.find(Locator::Css(".table a")).await.unwrap().click().await.unwrap();
+    browser.wait(".grave").await;
+    browser.go("Forget them for good: case 4711").await;
+    browser.wait("[role=status]").await;
+    browser.check_page("subject-forgotten").await;
+    test.deliver().await;
     browser.close().await;
 }
 

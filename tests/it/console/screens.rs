@@ -10,7 +10,7 @@ use maskline::{
 use super::desk::Desk;
 use crate::{
     seal::{seal, sign},
-    support::TestApp,
+    support::{TestApp, Wishes},
 };
 
 /// What staff did, newest last: the rule and the words.
@@ -205,6 +205,41 @@ async fn integrity_is_shown_as_it_is() {
     test.run("alter table audit_leaf disable trigger append_only").await;
     assert!(desk.get("/integrity", Some(&otto)).await.body.contains("audit_leaf can be changed"));
     assert!(desk.get("/", Some(&otto)).await.body.contains("the trail can be changed"));
+}
+
+#[tokio::test]
+async fn months_that_are_old_enough_are_shown_with_what_keeps_them() {
+    let settings = &[("MASKLINE_AUDIT_KEEP_MONTHS", "3")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    test.run("select audit_make_partitions('2025-10-01', 2)").await;
+    for month in ["2025-10", "2025-11"] {
+        test.run(&format!(
+            "insert into audit_record (id, at, kind) values (gen_random_uuid(), '{month}-03', 'swept')"
+        ))
+        .await;
+    }
+    seal(&test).await;
+    test.run(
+        "insert into audit_record (id, at, kind) values (gen_random_uuid(), '2025-11-04', 'swept');
+         insert into legal_hold (id, matter, from_at, until_at, placed_by, placed_at)
+         values (gen_random_uuid(), 'case CV-17', '2025-10-01', '2025-10-20', 'Erin', now())",
+    )
+    .await;
+    let desk = Desk::open(&test).await;
+    let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
+    let page = desk.get("/retention", Some(&vera)).await.body;
+    for said in
+        ["2025-10", "stays: legal hold for case CV-17", "2025-11", "1 records are not sealed"]
+    {
+        assert!(page.contains(said), "{said}: {page}");
+    }
+    seal(&test).await;
+    let page = desk.get("/retention", Some(&vera)).await.body;
+    assert!(
+        page.contains("may be removed</span>") && page.contains("2 records may be removed"),
+        "{page}"
+    );
+    assert!(page.contains("No signing key is set"), "{page}");
 }
 
 #[tokio::test]

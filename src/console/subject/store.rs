@@ -1,0 +1,185 @@
+//! The SQL of what people ask for.
+
+use jiff::{SignedDuration, Timestamp};
+use jiff_sqlx::ToSqlx;
+use sqlx::PgConnection;
+
+use crate::{
+    clock::SqlTimestamp,
+    ids::{PersonId, StaffId, SubjectRequestId},
+};
+
+/// For how long an export can be saved once it is granted.
+pub(super) const OPEN: SignedDuration = SignedDuration::from_hours(1);
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::console) enum Kind {
+    /// A copy of all there is of them.
+    Export,
+    /// To be forgotten.
+    Erasure,
+}
+
+impl Kind {
+    /// The name under which it is stored.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Erasure => "erasure",
+        }
+    }
+
+    /// What that is, in words.
+    pub(super) fn said(self) -> &'static str {
+        match self {
+            Self::Export => "A copy of all there is of them",
+            Self::Erasure => "To be forgotten",
+        }
+    }
+
+    pub(super) fn read(text: &str) -> Option<Self> {
+        [Self::Export, Self::Erasure].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A request as staff see it.
+#[derive(Debug)]
+pub(in crate::console) struct Request {
+    pub(super) id: SubjectRequestId,
+    pub(super) person: PersonId,
+    pub(super) kind: Kind,
+    pub(super) reason: String,
+    pub(super) matter: String,
+    pub(super) asker: StaffId,
+    pub(super) asked_by: String,
+    pub(super) asked_at: Timestamp,
+    pub(super) decided_by: Option<String>,
+    pub(super) is_granted: Option<bool>,
+    pub(super) open_until: Option<Timestamp>,
+}
+
+impl Request {
+    /// Whether somebody must decide on it.
+    pub(in crate::console) fn waits(&self) -> bool {
+        self.is_granted.is_none()
+    }
+
+    /// Whether its export can be saved at this time.
+    pub(super) fn is_open(&self, now: Timestamp) -> bool {
+        self.open_until.is_some_and(|until| now < until)
+    }
+}
+
+/// What is asked for, and why.
+pub(super) struct Ask {
+    pub(super) person: PersonId,
+    pub(super) kind: Kind,
+    pub(super) reason: String,
+    pub(super) matter: String,
+}
+
+/// Notes what is asked for; none where the same is waiting already.
+pub(super) async fn ask(
+    conn: &mut PgConnection,
+    ask: &Ask,
+    by: StaffId,
+    now: Timestamp,
+) -> sqlx::Result<Option<SubjectRequestId>> {
+    sqlx::query_scalar!(
+        r#"insert into subject_request (id, person_id, kind, reason, matter, asked_by, asked_at)
+           values ($1, $2, $3, $4, $5, $6, $7)
+           on conflict do nothing
+           returning id as "id: SubjectRequestId""#,
+        SubjectRequestId::new() as _,
+        ask.person as _,
+        ask.kind.as_str(),
+        ask.reason,
+        ask.matter,
+        by as _,
+        now.to_sqlx() as _,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Lists the last hundred, those that wait in front.
+pub(in crate::console) async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Request>> {
+    read(conn, None, None).await
+}
+
+/// Lists those about one person.
+pub(super) async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Vec<Request>> {
+    read(conn, None, Some(person)).await
+}
+
+/// Finds one.
+pub(super) async fn find(
+    conn: &mut PgConnection,
+    id: SubjectRequestId,
+) -> sqlx::Result<Option<Request>> {
+    Ok(read(conn, Some(id), None).await?.pop())
+}
+
+async fn read(
+    conn: &mut PgConnection,
+    id: Option<SubjectRequestId>,
+    person: Option<PersonId>,
+) -> sqlx::Result<Vec<Request>> {
+    let rows = sqlx::query!(
+        r#"select r.id, r.person_id, r.kind, r.reason, r.matter, r.asked_by,
+               asker.name as asked_name, r.asked_at, decider.name as "decided_name?",
+               r.is_granted, r.open_until as "open_until: SqlTimestamp"
+           from subject_request r
+           join staff asker on asker.id = r.asked_by
+           left join staff decider on decider.id = r.decided_by
+           where ($1::uuid is null or r.id = $1) and ($2::uuid is null or r.person_id = $2)
+           order by r.decided_at is null desc, r.asked_at desc, r.id desc
+           limit 100"#,
+        id as _,
+        person as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let read = rows.into_iter().filter_map(|row| {
+        Some(Request {
+            id: row.id.into(),
+            person: row.person_id.into(),
+            kind: Kind::read(&row.kind)?,
+            reason: row.reason,
+            matter: row.matter,
+            asker: row.asked_by.into(),
+            asked_by: row.asked_name,
+            asked_at: SqlTimestamp::to_jiff(row.asked_at),
+            decided_by: row.decided_name,
+            is_granted: row.is_granted,
+            open_until: row.open_until.map(SqlTimestamp::to_jiff),
+        })
+    });
+    Ok(read.collect())
+}
+
+/// Grants or refuses it; false where it was decided already, or by whoever asked for it.
+pub(super) async fn decide(
+    conn: &mut PgConnection,
+    request: &Request,
+    by: StaffId,
+    is_granted: bool,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let opens = is_granted && request.kind == Kind::Export;
+    let open_until = opens.then(|| now.saturating_add(OPEN).unwrap_or(Timestamp::MAX));
+    let decided = sqlx::query!(
+        "update subject_request
+         set decided_by = $2, decided_at = $3, is_granted = $4, open_until = $5
+         where id = $1 and decided_at is null and asked_by <> $2",
+        request.id as _,
+        by as _,
+        now.to_sqlx() as _,
+        is_granted,
+        open_until.map(ToSqlx::to_sqlx) as _,
+    )
+    .execute(conn)
+    .await?;
+    Ok(decided.rows_affected() == 1)
+}
