@@ -4,6 +4,7 @@
 //! nothing. It never holds a real number; people stand in it by their id, and words are sealed under
 //! their author's key. Behind it goes the sealer, whose tree proves that no record was changed.
 
+mod bare;
 pub mod behind;
 pub(crate) mod canonical;
 pub mod checkpoint;
@@ -17,6 +18,7 @@ pub mod guard;
 pub mod holds;
 mod kind;
 pub mod note;
+pub mod pace;
 pub mod publish;
 mod reader;
 pub mod removal;

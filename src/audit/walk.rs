@@ -4,16 +4,18 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
+    bare,
     canonical::{self, Column, Type},
     copy,
     finding::{Finding, Who},
+    pace::Pace,
     removal,
     tree::Hash,
     verify::{Judge, Leaf, Report},
 };
 
 /// How many leaves are fetched at once.
-const BATCH: i64 = 20_000;
+const BATCH: u32 = 20_000;
 
 /// What is met on the walk.
 pub(super) enum Met<'a> {
@@ -58,7 +60,7 @@ pub async fn verify(
         Ok(())
     })
     .await?;
-    let unsealed = unsealed(conn, &mut judge).await?;
+    let unsealed = bare::find(conn, &mut judge).await?;
     let mut report = Report { unsealed, ..judge.end() };
     for finding in &mut report.findings {
         locate(conn, finding).await?;
@@ -73,16 +75,20 @@ pub(super) async fn walk(
     mut progress: impl FnMut(u64, u64),
     mut meet: impl FnMut(Met<'_>) -> sqlx::Result<()>,
 ) -> sqlx::Result<()> {
-    // A batch is sorted in memory.
-    sqlx::query!("select set_config('work_mem', '64MB', false) as done")
-        .fetch_one(&mut *conn)
-        .await?;
+    // A batch is sorted in memory, and read by one core.
+    sqlx::query!(
+        "select set_config('work_mem', '64MB', false) as a,
+             set_config('max_parallel_workers_per_gather', '0', false) as b"
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    let mut pace = Pace::begin(conn).await?;
     let total =
         sqlx::query_scalar!(r#"select coalesce(max(index) + 1, 0) as "total!" from audit_leaf"#)
             .fetch_one(&mut *conn)
             .await?;
     let mut at = 0;
-    while let Some(next) = next(conn, at).await? {
+    while let Some(next) = next(conn, at, pace.batch(BATCH)).await? {
         let to = next.last + 1;
         let stored = checkpoints(conn, at, to).await?;
         let mut stored = stored.iter().peekable();
@@ -99,6 +105,7 @@ pub(super) async fn walk(
         .await?;
         at = to;
         progress(at.cast_unsigned(), total.cast_unsigned());
+        pace.rest(conn).await?;
     }
     // What counts leaves that are not there.
     for checkpoint in checkpoints(conn, at, i64::MAX).await? {
@@ -115,7 +122,7 @@ fn met(stored: &Stored) -> Met<'_> {
     }
 }
 
-async fn next(conn: &mut PgConnection, at: i64) -> sqlx::Result<Option<Next>> {
+async fn next(conn: &mut PgConnection, at: i64, batch: u32) -> sqlx::Result<Option<Next>> {
     // A time that this form does not hold bounds nothing.
     let found = sqlx::query!(
         r#"select max(index) as last,
@@ -127,7 +134,7 @@ async fn next(conn: &mut PgConnection, at: i64) -> sqlx::Result<Option<Next>> {
                end as to
            from (select index, at from audit_leaf where index >= $1 order by index limit $2) next"#,
         at,
-        BATCH,
+        i64::from(batch),
     )
     .fetch_one(conn)
     .await?;
@@ -189,35 +196,6 @@ fn leaf(columns: &[Column], row: &[Option<&[u8]>]) -> Option<Leaf> {
         },
         xid: xid.and_then(|xid| xid.try_into().ok()).map(i64::from_be_bytes),
     })
-}
-
-/// Counts the records without a leaf. One that should have one was added afterwards: its transaction
-/// is older than what is sealed, or its time is by more than an hour.
-async fn unsealed(conn: &mut PgConnection, judge: &mut Judge) -> sqlx::Result<u64> {
-    let found = sqlx::query!(
-        r#"with bare as materialized (
-               select r.at, r.id,
-                   (r.xid is null and s.is_old_done)
-                       or coalesce(r.xid::text::bigint < s.watermark, false)
-                       or coalesce(r.at < (select at from audit_leaf order by index desc limit 1)
-                           - interval '1 hour', false) as is_added
-               from audit_record r
-               cross join audit_seal s
-               where not exists (select from audit_leaf l where l.at = r.at and l.id = r.id)
-           ), added as (
-               select at, id from bare where is_added order by at, id limit 20
-           )
-           select (select count(*) from bare where not is_added) as "waiting!",
-               array(select (extract(epoch from at) * 1000000)::bigint from added order by at, id)
-                   as "times!",
-               array(select id from added order by at, id) as "ids!""#
-    )
-    .fetch_one(conn)
-    .await?;
-    for (at, id) in found.times.into_iter().zip(found.ids) {
-        judge.added(Who { at, id });
-    }
-    Ok(found.waiting.cast_unsigned())
 }
 
 /// Says of a finding which record it is and where that lies or would.

@@ -38,6 +38,7 @@ mod opt_out;
 mod optout_command;
 mod order;
 mod outage;
+mod pace;
 mod people;
 mod pictures;
 mod pictures_refused;

@@ -26,11 +26,11 @@ pub use self::{
     folder::{Folder, Listed},
     manifest::{Excluded, FolderError, Manifest, Verified, verify},
 };
-use super::{note::Signer, reader::Reader, search, search::Query};
+use super::{note::Signer, pace::Pace, reader::Reader, search, search::Query};
 use crate::{ids::ConversationId, vault::Vault};
 
 /// How many conversations are read at once.
-const CHUNK: usize = 200;
+const CHUNK: u32 = 200;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,10 +78,15 @@ pub enum ExtractError {
     /// A file could not be written.
     #[error("the folder: {0}")]
     File(#[from] io::Error),
+    /// A month of what was to be written is gone.
+    #[error("a month was removed by retention meanwhile: export once more, into another folder")]
+    Removed,
 }
 
-/// Writes an export. Call it at the beginning of a transaction that does nothing else, so that it sees
-/// one state of the database throughout. `progress` is told how many records are written.
+/// Writes an export. Call it within a transaction that does nothing else. What is read once stays read:
+/// the trail only grows, and the checkpoint says how far. So no state of the database is held on to,
+/// which would keep PostgreSQL from clearing away what texts leave behind. `progress` is told how many
+/// records are written.
 ///
 /// # Errors
 /// The database's or the disk's; what is in the folder then has no manifest.
@@ -94,19 +99,25 @@ pub async fn write(
     mut folder: Folder,
     mut progress: impl FnMut(u64),
 ) -> Result<Manifest, ExtractError> {
-    sqlx::query!("set transaction isolation level repeatable read").execute(&mut *conn).await?;
+    let removed_months = removed_months(conn, query).await?;
     let ids = search::ids(conn, vault, query).await?;
     keep_to_indexes(conn).await?;
     let mut reader = Reader::new(vault);
-    let removed_months = removed_months(conn, query).await?;
     let head = Head::of(order, query, &removed_months);
     let mut pages = Pages::new(order.kind, head, &folder)?;
-    for some in ids.chunks(CHUNK) {
+    let (mut left, mut pace) = (&*ids, Pace::begin(conn).await?);
+    while !left.is_empty() {
+        let (some, rest) = left.split_at(left.len().min(pace.batch(CHUNK) as usize));
         entry::read(conn, &mut reader, query, some, |entry| {
             pages.add(&mut folder, entry).map_err(ExtractError::from)
         })
         .await?;
         progress(pages.tally.records);
+        pace.rest(conn).await?;
+        left = rest;
+    }
+    if self::removed_months(conn, query).await? != removed_months {
+        return Err(ExtractError::Removed);
     }
     let tally = pages.close(&mut folder)?;
     let manifest = Manifest {

@@ -33,7 +33,7 @@ pub(super) async fn next(
     query: &Query,
     among: Option<&[ConversationId]>,
     (at, id): (Timestamp, RecordId),
-    limit: usize,
+    limit: u32,
 ) -> sqlx::Result<Vec<Candidate>> {
     let filter = &query.filter;
     let among: Option<Vec<Uuid>> = among.map(|ids| ids.iter().map(|id| id.uuid()).collect());
@@ -117,7 +117,7 @@ pub(super) async fn next(
         filter.rule,
         filter.with_media,
         query.keyword.is_some(),
-        i64::try_from(limit).unwrap_or(i64::MAX),
+        i64::from(limit),
         filter.state.map(Standing::as_str),
         filter.flagged,
         filter.held,

@@ -21,15 +21,15 @@ pub use self::{
     cursor::Cursor,
     filter::{Filter, Query, Refusal, Standing},
 };
-use super::reader::Reader;
+use super::{pace::Pace, reader::Reader};
 use crate::{
     ids::{ConversationId, PersonId, RecordId},
     vault::Vault,
 };
 
 /// How many records are looked at first, and at most at once.
-const BATCH: usize = 200;
-const LARGEST: usize = 5_000;
+const BATCH: u32 = 200;
+const LARGEST: u32 = 5_000;
 
 /// A conversation that was found.
 #[derive(Debug, Clone, Serialize)]
@@ -77,9 +77,10 @@ pub async fn find(
     mut show: impl FnMut(Found),
 ) -> sqlx::Result<Option<Cursor>> {
     plan_anew(conn).await?;
+    let mut pace = Pace::begin(conn).await?;
     let mut search = Search::new(conn, vault, query).await?;
     let mut shown = 0;
-    while let Some(fresh) = search.next(conn).await? {
+    while let Some(fresh) = search.next(conn, &pace).await? {
         // With a keyword one by one: whoever waits sees the first at once.
         let step = if query.keyword.is_some() { 1 } else { limit.max(1) };
         for some in fresh.chunks(step) {
@@ -92,6 +93,7 @@ pub async fn find(
                 }
             }
         }
+        pace.rest(conn).await?;
     }
     Ok(None)
 }
@@ -103,18 +105,26 @@ pub(super) async fn ids(
     query: &Query,
 ) -> sqlx::Result<Vec<ConversationId>> {
     plan_anew(conn).await?;
+    let mut pace = Pace::begin(conn).await?;
     let mut search = Search::new(conn, vault, query).await?;
-    while search.next(conn).await?.is_some() {}
+    while search.next(conn, &pace).await?.is_some() {
+        pace.rest(conn).await?;
+    }
     let mut ids: Vec<ConversationId> = search.seen.into_iter().collect();
     ids.sort_unstable();
     Ok(ids)
 }
 
-/// Until the end of the transaction PostgreSQL plans each statement anew.
+/// Until the end of the transaction PostgreSQL plans each statement anew, takes one core for it, and
+/// compiles nothing: for a batch that takes longer than reading it.
 async fn plan_anew(conn: &mut PgConnection) -> sqlx::Result<()> {
-    sqlx::query!("select set_config('plan_cache_mode', 'force_custom_plan', true) as done")
-        .fetch_one(conn)
-        .await?;
+    sqlx::query!(
+        "select set_config('plan_cache_mode', 'force_custom_plan', true) as a,
+             set_config('max_parallel_workers_per_gather', '0', true) as b,
+             set_config('jit', 'off', true) as c"
+    )
+    .fetch_one(conn)
+    .await?;
     Ok(())
 }
 
@@ -135,7 +145,7 @@ struct Search<'a> {
     reader: Reader<'a>,
     seen: HashSet<ConversationId>,
     place: (Timestamp, RecordId),
-    size: usize,
+    size: u32,
     is_over: bool,
 }
 
@@ -157,13 +167,19 @@ impl<'a> Search<'a> {
     }
 
     /// Looks at the next records: whose conversations fit; none where there is no record left.
-    async fn next(&mut self, conn: &mut PgConnection) -> sqlx::Result<Option<Vec<ConversationId>>> {
+    async fn next(
+        &mut self,
+        conn: &mut PgConnection,
+        pace: &Pace,
+    ) -> sqlx::Result<Option<Vec<ConversationId>>> {
         if self.is_over {
             return Ok(None);
         }
         let among = self.among.as_deref();
-        let candidates = batch::next(conn, self.query, among, self.place, self.size).await?;
-        let is_last = candidates.len() < self.size;
+        // The first is small already.
+        let size = if self.size > BATCH { pace.batch(self.size) } else { self.size };
+        let candidates = batch::next(conn, self.query, among, self.place, size).await?;
+        let is_last = candidates.len() < size as usize;
         self.place = candidates.last().map_or(self.place, |last| (last.at.to_jiff(), last.id));
         self.size = (self.size * 2).min(LARGEST);
         let fresh = self.fresh(conn, candidates).await?;
