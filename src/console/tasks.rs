@@ -8,6 +8,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::Deserialize;
+use sqlx::PgConnection;
 
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},
@@ -19,7 +20,10 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Record},
-    ids::TaskId,
+    consent::{self, Channel},
+    dispatch,
+    ids::{PersonId, TaskId},
+    people,
     tasks::{self, About, Closed, Listed},
 };
 
@@ -54,6 +58,11 @@ impl Tasks {
         }
     }
 
+    /// Whether whom this is about may want to be opted out.
+    fn may_be_plea(task: &Listed) -> bool {
+        task.person.is_some() && matches!(task.kind.as_str(), "soft_opt_out" | "carrier_block")
+    }
+
     /// What is in the form of this task.
     fn written(&self, id: &TaskId) -> Option<&str> {
         self.writing.as_ref().filter(|(of, _)| of == id).map(|(_, words)| words.as_str())
@@ -73,7 +82,13 @@ pub(super) async fn page(
     visitor: Visitor,
     Asked(wish): Asked<Wish>,
 ) -> Page {
-    let done = wish.done.map(|_| "The task is closed.");
+    let done = wish.done.as_deref().and_then(|done| match done {
+        "closed" => Some("The task is closed."),
+        "opted-out" => {
+            Some("The task is closed, and they are opted out: nobody texts them any more.")
+        }
+        _ => None,
+    });
     let listed = list(&app, &visitor, wish.all.is_some()).await?;
     let frame = Frame::new(&visitor, "Tasks", "/tasks").saying(done);
     Ok(page::show(&Tasks { frame, ..listed }))
@@ -100,6 +115,8 @@ async fn list(app: &App, visitor: &Visitor, all: bool) -> sqlx::Result<Tasks> {
 #[derive(Deserialize)]
 pub(super) struct Outcome {
     outcome: String,
+    /// Set by the button that opts the person out, too.
+    opt_out: Option<String>,
 }
 
 /// Closes a task.
@@ -107,7 +124,7 @@ pub(super) async fn close(
     State(app): State<App>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Sent(Outcome { outcome }): Sent<Outcome>,
+    Sent(Outcome { outcome, opt_out }): Sent<Outcome>,
 ) -> Page {
     let id: TaskId = id.parse().map_err(|_| Failed::Nothing)?;
     let words = match words::line(&outcome, "The outcome") {
@@ -132,8 +149,34 @@ pub(super) async fn close(
         ..visitor.record("tasks_close", &format!("{kind} {id}: {words}"))
     };
     audit::record(&mut tx, &[record], now).await?;
+    let Some(person) = person.filter(|_| opt_out.is_some()) else {
+        tx.commit().await?;
+        return Ok(Redirect::to("/tasks?done=closed").into_response());
+    };
+    silence(&mut tx, &app, &visitor, (id, person, words)).await?;
     tx.commit().await?;
-    Ok(Redirect::to("/tasks?done=1").into_response())
+    app.wake.notify_one();
+    Ok(Redirect::to("/tasks?done=opted-out").into_response())
+}
+
+/// Opts out whom a task is about, unless they are, or were forgotten. What came of the task is the
+/// evidence.
+async fn silence(
+    conn: &mut PgConnection,
+    app: &App,
+    visitor: &Visitor,
+    (task, person, evidence): (TaskId, PersonId, String),
+) -> sqlx::Result<()> {
+    let Some(author) = people::author(conn, &app.pen.vault, person).await? else { return Ok(()) };
+    let now = consent::lock(conn, person, app.clock.instead()).await?;
+    if consent::silent_since(conn, person).await?.is_some() {
+        return Ok(());
+    }
+    let evidence = (Channel::Staff, Some(evidence));
+    let ended = dispatch::opt_out(conn, &app.pen, (person, &author), evidence, now).await?;
+    let said = format!("for task {task}, {ended} conversations ended");
+    let record = Record { person: Some(person), ..visitor.record("optout_add", &said) };
+    audit::record(conn, &[record], now).await
 }
 
 /// The list once more, with what is wrong.

@@ -59,6 +59,23 @@ pub async fn find(
     Ok(Some((found.id, vault.author(found.id, &found.wrapped_key)?)))
 }
 
+/// What a person's words are sealed with, and locks them until commit; none where nobody has this id,
+/// or they were forgotten.
+pub async fn author(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    person: PersonId,
+) -> sqlx::Result<Option<Author>> {
+    let key = sqlx::query_scalar!(
+        r#"select wrapped_key as "wrapped_key!" from person
+           where id = $1 and tag is not null for no key update"#,
+        person as _,
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(key.map(|key| vault.author(person, &key)).transpose()?)
+}
+
 /// Reads a person's number; none where nobody has this id, or they were forgotten.
 pub async fn number(
     conn: &mut PgConnection,

@@ -144,6 +144,42 @@ async fn a_task_is_closed_with_an_outcome_once() {
 }
 
 #[tokio::test]
+async fn somebody_is_opted_out_from_a_task() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let (ann, ben) = test.conversation().await;
+    let said = "please stop texting me, I mean it";
+    ann.texts(said).await;
+    test.deliver().await;
+    let otto = desk.enter(&desk.staff("Otto", Role::Operator).await).await;
+    let page = desk.get("/tasks", Some(&otto)).await.body;
+    assert!(page.contains("May be an opt-out") && page.contains("Opt them out"), "{page}");
+    assert!(!page.contains(said), "an operator reads no words");
+    let id: String = test.value("select id::text from task").await;
+    let close = format!("/tasks/{id}/close");
+    let form = [("outcome", "they mean it".to_owned()), ("opt_out", "1".to_owned())];
+    let done = desk.post(&close, Some(&otto), &form).await;
+    assert_eq!(done.location.as_deref(), Some("/tasks?done=opted-out"));
+    test.deliver().await;
+    assert!(ben.last().contains("ended"), "{}", ben.last());
+    ben.texts("are you there?").await;
+    let heard = ann.inbox().len();
+    test.deliver().await;
+    assert_eq!(ann.inbox().len(), heard, "nobody texts her");
+    let kept =
+        "select kind || ' ' || rule || ' ' || channel from consent_event order by seq desc limit 1";
+    assert_eq!(test.value::<String>(kept).await, "revoked staff_opt_out staff");
+    let deeds = test.column(DEEDS).await;
+    let said = format!("for task {id}, 1 conversations ended");
+    assert!(
+        deeds.iter().any(|deed| deed.starts_with("optout_add by Otto") && deed.ends_with(&said)),
+        "{deeds:?}"
+    );
+    let twice = desk.post(&close, Some(&otto), &form).await;
+    assert_eq!(twice.status, 422, "it is closed");
+}
+
+#[tokio::test]
 async fn a_hold_is_released_by_two_accounts() {
     let test = TestApp::start().await;
     let desk = Desk::open(&test).await;
