@@ -164,10 +164,15 @@ impl Sealer {
         let between = format!("{XID} >= {} and {XID} < {to}", place.watermark);
         let (sealed, last) = batch(conn, columns, &mut place.tree, &between).await?;
         place.watermark = if sealed < BATCH { to } else { last };
-        self.width =
-            if sealed < BATCH { (self.width * 2).min(WIDEST) } else { (self.width / 2).max(1) };
+        self.width = next_width(self.width, sealed);
         Ok(place.watermark < place.horizon)
     }
+}
+
+/// How many transactions to look at together after a look that found so many records: fewer where it
+/// found more than a batch, which it had to sort in vain.
+fn next_width(width: i64, sealed: u64) -> i64 {
+    if sealed < BATCH { (width * 2).min(WIDEST) } else { (width / 2).max(1) }
 }
 
 /// A record's transaction, as the index has it.
@@ -261,4 +266,26 @@ async fn batch(
         leaves.write(conn, "audit_leaf (index, at, id, hash)").await?;
     }
     Ok((found, newest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_looks_at_few_transactions_where_each_wrote_much() {
+        // As many as make a batch, within a factor of two, however much each wrote.
+        for each in [1_u64, 7, 300, 2_200, 10_000, 1_000_000] {
+            let mut width = WIDTH;
+            for _ in 0..100 {
+                let found = each * width.unsigned_abs();
+                width = next_width(width, found.min(BATCH));
+            }
+            let found = each * width.unsigned_abs();
+            assert!(width == 1 || found < 2 * BATCH, "{each}: {width}");
+            assert!(found >= BATCH / 2, "{each}: {width}");
+        }
+        let idle = (0..200).fold(1, |width, _| next_width(width, 0));
+        assert_eq!(idle, WIDEST, "and at all there are where nothing is written");
+    }
 }
