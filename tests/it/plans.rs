@@ -1,7 +1,10 @@
 //! What is done for every text reads by an index, however many rows there are.
 
 use maskline::{
-    audit::search::{self, Filter, Query},
+    audit::{
+        Kind,
+        search::{self, Filter, Query, Standing},
+    },
     carrier::wire::InboundText,
     dispatch::{self, Parsed},
     pool,
@@ -178,6 +181,71 @@ async fn a_search_of_the_trail_reads_it_by_an_index() {
         assert_eq!(scanned, Vec::<String>::new(), "{filter:?}");
         let read = fetched(&mut tx).await - before;
         assert!(read < 1_000, "{read} records were read for {filter:?}");
+        tx.commit().await.unwrap();
+    }
+    conn.close().await.unwrap();
+}
+
+/// Of a year of records these few are refused, failed, flagged, held, waiting, with a picture, by a rule
+/// of their own, or through a number that is not in use any more: all of the first months.
+const RARE: &str = "
+    insert into masked_number (id, number, added_at) values (gen_random_uuid(), '+14155550177', now());
+    insert into person (id, tag, wrapped_key, number_sealed, first_seen_at)
+    values (md5('p2')::uuid, decode(md5('two'), 'hex'), '\\x00'::bytea, '\\x00'::bytea, now());
+    insert into conversation (id, code, code_expires_at, state, opened_at, last_talk_at)
+    values (md5('c3')::uuid, 'ACDEFG79', now(), 'waiting', now(), now()),
+        (md5('c8')::uuid, 'CDEFGH79', now(), 'active', now(), now());
+    insert into legal_hold (id, matter, person_id, conversation_id, placed_by, placed_at)
+    values (gen_random_uuid(), 'one', md5('p2')::uuid, null, 'Dana', now()),
+        (gen_random_uuid(), 'two', null, md5('c8')::uuid, 'Dana', now());
+    insert into audit_record (id, at, kind, rule, conversation_id, masked_number, media_sealed)
+    values (gen_random_uuid(), '2025-04-20', 'refused', null, md5('c10')::uuid, null, null),
+        (gen_random_uuid(), '2025-04-21', 'received', 'too_odd', md5('c11')::uuid, null, null),
+        (gen_random_uuid(), '2025-04-22', 'flagged', null, md5('c12')::uuid, null, null),
+        (gen_random_uuid(), '2025-04-23', 'received', null, md5('c13')::uuid, null, '\\x00'),
+        (gen_random_uuid(), '2025-04-24', 'received', null, md5('c14')::uuid, '+14155550177', null);
+    insert into audit_record (id, at, kind, text_id)
+    select gen_random_uuid(), at + interval '1 minute', 'failed', text_id
+    from audit_record where carrier_id = 'old-2000'";
+
+#[tokio::test]
+async fn what_is_rare_is_found_without_reading_all_of_the_trail() {
+    let test = TestApp::start().await;
+    test.run(TRAIL).await;
+    test.run(RARE).await;
+    // As autovacuum does in time, and here for months of a few pages, too.
+    test.run(
+        "select brin_summarize_new_values(inhrelid) from pg_inherits
+         where inhparent = 'audit_record_few'::regclass",
+    )
+    .await;
+    let (all, kinds) = (Filter::default, |kind| vec![kind]);
+    let filters = [
+        (1, Filter { kinds: kinds(Kind::Refused), ..all() }),
+        (0, Filter { kinds: vec![Kind::Parked, Kind::OptedOut], ..all() }),
+        (1, Filter { kinds: kinds(Kind::Failed), ..all() }),
+        (0, Filter { kinds: kinds(Kind::Delivered), ..all() }),
+        (2, Filter { kinds: vec![Kind::Failed, Kind::Refused], ..all() }),
+        (1, Filter { rule: Some("too_odd".to_owned()), ..all() }),
+        (1, Filter { flagged: true, ..all() }),
+        // Two are the person's, one is held itself.
+        (3, Filter { held: true, ..all() }),
+        (1, Filter { state: Some(Standing::Waiting), ..all() }),
+        (0, Filter { state: Some(Standing::Waiting), flagged: true, ..all() }),
+        (1, Filter { with_media: true, ..all() }),
+        (1, Filter { masked_number: Some(number("+14155550177")), ..all() }),
+    ];
+    let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    // A month of this trail is so little that PostgreSQL may as well read it whole.
+    sqlx::query("set enable_seqscan = off").execute(&mut conn).await.unwrap();
+    for (many, filter) in filters.iter().cycle().take(3 * filters.len()) {
+        let mut tx = conn.begin().await.unwrap();
+        let query = Query::new(filter.clone(), None, None, at("2026-03-01T12:00:00Z")).unwrap();
+        let (mut found, before) = (0, fetched(&mut tx).await);
+        search::find(&mut tx, &test.app.pen.vault, &query, 20, |_| found += 1).await.unwrap();
+        assert_eq!(found, *many, "{filter:?}");
+        let read = fetched(&mut tx).await - before;
+        assert!(read < 3_000, "{read} records were read for {filter:?}");
         tx.commit().await.unwrap();
     }
     conn.close().await.unwrap();

@@ -7,6 +7,7 @@
 mod batch;
 mod cursor;
 mod details;
+mod few;
 mod filter;
 mod words;
 
@@ -128,11 +129,17 @@ async fn plan_anew(conn: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The conversations that the filter names.
+/// The conversations that the filter names, or among which those that fit must be.
 async fn among(conn: &mut PgConnection, query: &Query) -> sqlx::Result<Among> {
     let filter = &query.filter;
     let named = filter.conversation;
-    let Some(external) = &filter.external else { return Ok(named.map(|id| vec![id])) };
+    let Some(external) = &filter.external else {
+        return match named {
+            Some(id) => Ok(Some(vec![id])),
+            None if filter.person.is_some() => Ok(None),
+            None => few::among(conn, query).await,
+        };
+    };
     let mut found = batch::of_text(conn, external).await?;
     found.retain(|id| named.is_none_or(|named| named == *id));
     Ok(Some(found))
@@ -175,10 +182,13 @@ impl<'a> Search<'a> {
         if self.is_over {
             return Ok(None);
         }
-        let among = self.among.as_deref();
+        let unseen = |ids: &Vec<ConversationId>| -> Vec<ConversationId> {
+            ids.iter().copied().filter(|id| !self.seen.contains(id)).collect()
+        };
+        let among = self.among.as_ref().map(unseen);
         // The first is small already.
         let size = if self.size > BATCH { pace.batch(self.size) } else { self.size };
-        let candidates = batch::next(conn, self.query, among, self.place, size).await?;
+        let candidates = batch::next(conn, self.query, among.as_deref(), self.place, size).await?;
         let is_last = candidates.len() < size as usize;
         self.place = candidates.last().map_or(self.place, |last| (last.at.to_jiff(), last.id));
         self.size = (self.size * 2).min(LARGEST);
