@@ -114,6 +114,10 @@ id! {
     VerificationId
 }
 id! {
+    /// An export that staff asked for.
+    ExportId
+}
+id! {
     /// Words that are looked for in the console.
     SearchId
 }

@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     code::Randomness,
     config::Settings,
+    console::exports,
     database::{self, LoginError},
     http, inbound,
     media::{self, Sources},
@@ -149,6 +150,9 @@ impl Service {
                 let publisher = app.clone();
                 tasks.spawn(keep_going(who, move || Sealer::new(app.clone()).run()));
                 tasks.spawn(keep_going("publisher", move || publish::run(publisher.clone())));
+            }
+            Role::Exporter => {
+                tasks.spawn(keep_going(who, move || exports::worker::run(app.clone())));
             }
             // Webhooks have a listener.
             Role::Webhook | Role::Reconciler => {}

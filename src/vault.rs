@@ -6,6 +6,7 @@
 //! A person is found by a tag of their number, made with a third key. Nothing here ever falls back
 //! to plain text: without the right master key nothing starts.
 
+mod file;
 mod keys;
 mod master;
 pub mod seal;
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 
 use self::keys::Key;
 pub use self::{
+    file::FileKey,
     keys::{Field, Unreadable},
     master::{Fingerprint, MasterKeys},
     store::{Progress, Rotated, rotate},

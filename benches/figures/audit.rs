@@ -80,6 +80,7 @@ pub(crate) async fn export(database: &Database) {
         let query = Query::new(filter.clone(), None, None, now).unwrap().covered_by(size);
         let order = Order {
             requester: "figures",
+            approver: None,
             reason: "to measure",
             case: None,
             kind,

@@ -32,13 +32,14 @@ struct Access {
 }
 
 /// The kinds of deeds that can be asked for: how their rules begin, and what they are called.
-const KINDS: [(&str, &str); 7] = [
+const KINDS: [(&str, &str); 8] = [
     ("", "Everything"),
     ("sign_", "Signing in and out"),
     ("console_", "Reading in the console"),
     ("audit_", "Reading on the command line"),
     ("holds_", "Legal holds"),
     ("reveal_", "Reveals"),
+    ("export_", "Exports"),
     ("staff_", "Accounts of staff"),
 ];
 

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sqlx::PgConnection;
 
 use super::{
+    exports,
     page::{self, Frame, Page},
     reveal, say,
     staff::{self, Role},
@@ -63,6 +64,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
     if matches!(visitor.role(), Role::Auditor | Role::Approver) {
         cards.insert(0, of_reveals(&mut conn, &visitor, now).await?);
         cards.insert(1, of_subjects(&mut conn, &visitor).await?);
+        cards.insert(2, of_exports(&mut conn, &app, &visitor, now).await?);
     }
     cards.push(of_integrity(&mut conn, now).await?);
     Ok(page::show(&Home { frame: Frame::new(&visitor, "Overview", "/"), may, cards }))
@@ -109,6 +111,26 @@ async fn of_subjects(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result
     };
     let (figure, about) = (waiting.to_string(), about.to_owned());
     Ok(Card { path: "/subjects", word: "People’s requests", figure, about, tone })
+}
+
+async fn of_exports(
+    conn: &mut PgConnection,
+    app: &App,
+    visitor: &Visitor,
+    now: Timestamp,
+) -> sqlx::Result<Card> {
+    let is_approver = visitor.role() == Role::Approver;
+    let of = (!is_approver).then(|| visitor.id());
+    let listed = exports::store::list(conn, &app.pen.vault, of).await?;
+    let asked = listed.iter().filter(|job| job.state == exports::store::State::Asked);
+    let others = asked.clone().filter(|job| job.asker != visitor.id()).count();
+    let (about, tone) = match (others, asked.count(), is_approver) {
+        (1.., _, true) => (format!("{others} wait for you"), "warn"),
+        (_, 1.., _) => ("an approver must decide".to_owned(), ""),
+        _ => ("none waits".to_owned(), ""),
+    };
+    let figure = listed.iter().filter(|job| job.is_ready(now)).count().to_string();
+    Ok(Card { path: "/exports", word: "Exports ready", figure, about, tone })
 }
 
 async fn of_holds(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {

@@ -9,6 +9,7 @@ mod access;
 mod account;
 mod assets;
 mod conversation;
+pub mod exports;
 mod gate;
 mod holds;
 mod home;

@@ -3,7 +3,7 @@
 use axum::routing::{MethodRouter, any, get, post};
 
 use super::{
-    access, account, assets, conversation, holds, home, integrity, numbers, page, people,
+    access, account, assets, conversation, exports, holds, home, integrity, numbers, page, people,
     retention, reveal, search, sign_in,
     staff::Role::{self, Admin, Approver, Auditor, Operator},
     subject, tasks,
@@ -56,6 +56,8 @@ pub(super) fn table() -> Vec<Route> {
         act("/sign-out", May::Newcomer, "sign out", post(sign_in::sign_out)),
     ];
     table.extend(of_the_trail());
+    table.extend(of_exports());
+    table.extend(of_proof());
     table.extend(of_operations());
     table.extend(of_accounts());
     // Deny what nobody allowed: it is not there.
@@ -133,6 +135,34 @@ fn of_the_trail() -> Vec<Route> {
         ),
         see("/retention", WATCH, "which months are old enough to be removed", get(retention::page))
             .under("Retention"),
+    ]
+}
+
+/// What is found, as files.
+fn of_exports() -> Vec<Route> {
+    const ASK: May = May::Only(&[Auditor]);
+    const APPROVE: May = May::Only(&[Approver]);
+    const SEE: May = May::Only(&[Auditor, Approver]);
+    vec![
+        see("/exports", SEE, "exports, and how far they are", get(exports::page)).under("Exports"),
+        see("/exports/new", ASK, "the form for an export", get(exports::form)),
+        act("/exports", ASK, "ask for an export", post(exports::ask)),
+        see("/exports/{id}", SEE, "an export", get(exports::show)),
+        act(
+            "/exports/{id}/grant",
+            APPROVE,
+            "grant an export that somebody else has asked for",
+            post(exports::grant),
+        ),
+        act("/exports/{id}/refuse", APPROVE, "refuse it", post(exports::refuse)),
+        act("/exports/{id}/file", ASK, "download what you asked for", post(exports::download)),
+    ]
+}
+
+/// What proves the trail, and who looked at it.
+fn of_proof() -> Vec<Route> {
+    const WATCH: May = May::Only(&[Auditor, Approver, Admin]);
+    vec![
         see("/integrity", EVERYBODY, "how the trail is sealed and signed", get(integrity::page))
             .under("Integrity"),
         act("/integrity/verify", WATCH, "verify the whole trail", post(integrity::verify)),

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{Outcome, apply::apply, finish, trail::Origin};
 use crate::{
-    audit::{self, Kind, Record, holds},
+    audit::{self, Kind, Record, extract, holds},
     consent::{self, Channel},
     conversation::{decide, store},
     ids::PersonId,
@@ -66,9 +66,10 @@ pub async fn erase(
     store::forget_offer(conn, person).await?;
     let tasks = close_tasks(conn, person, now).await?;
     let is_silent = consent::outlive(conn, person).await?;
+    let exports = extract::spoil(conn, now).await?;
     let detail = format!(
         "{} records by them, {} to them; {} conversations ended, {texts} texts dropped, {pictures} \
-         pictures, {} entries on consent, {tasks} tasks closed; {}",
+         pictures, {} entries on consent, {tasks} tasks closed, {exports} exports for staff; {}",
         before.records_by,
         before.records_to,
         open.len(),

@@ -3,10 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
+use jiff::Timestamp;
 
 use super::Role;
 use crate::{
-    app::App, audit::behind, console, database, http::Problem, outbox::backlog, tasks, telemetry,
+    app::App,
+    audit::behind,
+    console::{self, exports::figures},
+    database,
+    http::Problem,
+    outbox::backlog,
+    tasks, telemetry,
 };
 
 /// How long the database may take for a look that nothing depends on.
@@ -49,11 +56,13 @@ async fn metrics(State(app): State<App>) -> String {
         let mut conn = app.db.acquire().await?;
         let backlog = backlog::states(&mut conn).await?;
         let lanes = backlog::waiting_lanes(&mut conn).await?;
-        tasks::open(&mut conn).await.map(|tasks| (backlog, lanes, tasks))
+        let exports = figures::states(&mut conn).await?;
+        tasks::open(&mut conn).await.map(|tasks| (backlog, lanes, exports, tasks))
     };
     let seen = tokio::time::timeout(GLANCE, look).await;
     metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(seen, Ok(Ok(_))))));
-    if let Ok(Ok((backlog, lanes, tasks))) = seen {
+    if let Ok(Ok((backlog, lanes, exports, tasks))) = seen {
+        say_exports(&exports, now);
         say_how_far_behind(&app).await;
         metrics::gauge!("maskline_lanes_waiting").set(figure(lanes));
         for state in ["queued", "sending", "unknown"] {
@@ -73,6 +82,17 @@ async fn metrics(State(app): State<App>) -> String {
         metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
     }
     telemetry::metrics().render()
+}
+
+/// Says how many exports wait, and for how long.
+fn say_exports(exports: &[(String, i64, Timestamp)], now: Timestamp) {
+    for state in figures::WAITING {
+        let found = exports.iter().find(|(name, ..)| name == state);
+        let age = found.map_or(0.0, |(.., oldest)| now.duration_since(*oldest).as_secs_f64());
+        metrics::gauge!("maskline_exports", "state" => state)
+            .set(figure(found.map_or(0, |(_, count, _)| *count)));
+        metrics::gauge!("maskline_exports_oldest_seconds", "state" => state).set(age);
+    }
 }
 
 /// Looks how far the seal is behind. That it takes too long, say because much waits, is no sign that

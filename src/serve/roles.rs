@@ -17,12 +17,21 @@ pub enum Role {
     Fetcher,
     /// Seals the audit trail, and signs and publishes what it is.
     Sealer,
+    /// Writes the exports that staff asked for in the console, and removes their files.
+    Exporter,
 }
 
 impl Role {
     /// Every role, in the order of a text's walk.
-    pub const ALL: [Self; 6] =
-        [Self::Webhook, Self::Worker, Self::Sweeper, Self::Reconciler, Self::Fetcher, Self::Sealer];
+    pub const ALL: [Self; 7] = [
+        Self::Webhook,
+        Self::Worker,
+        Self::Sweeper,
+        Self::Reconciler,
+        Self::Fetcher,
+        Self::Sealer,
+        Self::Exporter,
+    ];
 
     /// The name that `--without` takes.
     pub fn as_str(self) -> &'static str {
@@ -33,6 +42,7 @@ impl Role {
             Self::Reconciler => "reconciler",
             Self::Fetcher => "fetcher",
             Self::Sealer => "sealer",
+            Self::Exporter => "exporter",
         }
     }
 

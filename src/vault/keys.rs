@@ -38,6 +38,12 @@ pub enum Field {
     SearchWords,
     /// What the codes of somebody's second factor are made from.
     SecondFactor,
+    /// What an export is of.
+    ExportScope,
+    /// The key of a file that lies in pieces.
+    FileKey,
+    /// A piece of such a file.
+    FilePiece,
 }
 
 impl Field {
@@ -54,6 +60,9 @@ impl Field {
             Self::Evidence => "consent_event.evidence",
             Self::SearchWords => "search_words.words",
             Self::SecondFactor => "staff.totp",
+            Self::ExportScope => "export_job.scope",
+            Self::FileKey => "export_job.key",
+            Self::FilePiece => "file piece",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The console over real HTTP: who is let in, for how long, and who may do what.
 
 pub mod desk;
+mod exports;
 mod lockout;
 mod reveals;
 mod roles;

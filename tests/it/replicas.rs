@@ -70,7 +70,7 @@ pub(crate) async fn talk(site: &Site, count: usize) -> Vec<String> {
 async fn a_role_that_is_left_out_is_left_to_the_others() {
     let site = Site::new().await;
     let door = site.serve_with("serve --without worker,sweeper --without reconciler", &FAST).await;
-    assert_eq!(door.ready().await, (200, "ready: webhook fetcher sealer\n".to_owned()));
+    assert_eq!(door.ready().await, (200, "ready: webhook fetcher sealer exporter\n".to_owned()));
     site.text(ANN, "HELP").await;
     // Whoever sends is rung when a text is taken in, and is let finish.
     door.stop().await;
@@ -78,7 +78,7 @@ async fn a_role_that_is_left_out_is_left_to_the_others() {
 
     let rest = site.serve_with("serve --without webhook", &FAST).await;
     assert_eq!(rest.public, None, "no listener for webhooks is opened");
-    assert_eq!(rest.ready().await.1, "ready: worker sweeper reconciler fetcher sealer\n");
+    assert_eq!(rest.ready().await.1, "ready: worker sweeper reconciler fetcher sealer exporter\n");
     assert_eq!(site.inbox(ANN, 1).await.len(), 1);
     // It hears of texts that another process takes in.
     let door = site.serve_with("serve --without worker", &FAST).await;

@@ -79,7 +79,7 @@ async fn whoever_starts_without_a_key_is_told_and_the_role_can_be_left_out() {
     assert!(log.iter().any(|line| line.contains("MASKLINE_AUDIT_KEY is not set")), "{log:#?}");
     let served = site.serve_with("serve --without sealer", &[]).await;
     site.text(ANN, "HELP").await;
-    assert!(served.ready().await.1.ends_with("fetcher\n"));
+    assert!(served.ready().await.1.ends_with("fetcher exporter\n"));
     let metrics = served.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("maskline_audit_unsealed_records "), "{metrics}");
     let log = served.stop().await;

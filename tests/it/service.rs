@@ -540,6 +540,9 @@ async fn blocks_and_what_staff_must_look_at_show_in_the_metrics() {
         assert!(has(&before, &format!("maskline_tasks_open{{kind=\"{kind}\"}} 0")), "{before}");
     }
     assert!(has(&before, "maskline_tasks_overdue 0"), "{before}");
+    for state in ["asked", "waiting", "running"] {
+        assert!(has(&before, &format!("maskline_exports{{state=\"{state}\"}} 0")), "{before}");
+    }
 
     site.text(BEN, "STOP").await;
     site.text(BEN, "START").await;

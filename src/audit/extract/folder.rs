@@ -10,7 +10,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::audit::tree::Hash;
+use super::spool::Frames;
+use crate::{audit::tree::Hash, vault::FileKey};
 
 /// A file of an export.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,6 +28,8 @@ pub struct Listed {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
+    /// What its files are sealed with, until they are packed; none where they are to be read there.
+    key: Option<FileKey>,
     files: Vec<Listed>,
 }
 
@@ -37,7 +40,12 @@ impl Folder {
     /// The disk's; such as that it is there already.
     pub fn create(path: &Path) -> io::Result<Self> {
         DirBuilder::new().mode(0o700).create(path)?;
-        Ok(Self { path: path.to_owned(), files: Vec::new() })
+        Ok(Self { path: path.to_owned(), key: None, files: Vec::new() })
+    }
+
+    /// The same, where nothing readable may lie on the disk.
+    pub(super) fn sealed(path: &Path, key: &FileKey) -> io::Result<Self> {
+        Ok(Self { key: Some(key.clone()), ..Self::create(path)? })
     }
 
     /// Begins a file.
@@ -47,7 +55,11 @@ impl Folder {
             DirBuilder::new().mode(0o700).recursive(true).create(parent)?;
         }
         let file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
-        let to = BufWriter::with_capacity(1 << 16, file);
+        let to: Box<dyn Write + Send> = match &self.key {
+            Some(key) => Box::new(Frames::new(file, key.clone())),
+            None => Box::new(file),
+        };
+        let to = BufWriter::with_capacity(1 << 16, to);
         Ok(Sheet { name: name.to_owned(), to, hasher: Sha256::new(), bytes: 0 })
     }
 
@@ -67,10 +79,9 @@ impl Folder {
 }
 
 /// A file that is being written.
-#[derive(Debug)]
 pub(super) struct Sheet {
     name: String,
-    to: BufWriter<File>,
+    to: BufWriter<Box<dyn Write + Send>>,
     hasher: Sha256,
     bytes: u64,
 }

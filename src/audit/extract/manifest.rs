@@ -33,6 +33,9 @@ pub struct Manifest {
     pub origin: String,
     /// Who asked for it.
     pub requester: String,
+    /// Who else has approved it, where somebody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
     /// Why.
     pub reason: String,
     /// The case or ticket.

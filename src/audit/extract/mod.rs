@@ -13,6 +13,8 @@ mod html;
 mod mail;
 mod manifest;
 mod rsmf;
+mod spoil;
+mod spool;
 
 use std::io;
 
@@ -25,6 +27,8 @@ use self::entry::{Entry, Why};
 pub use self::{
     folder::{Folder, Listed},
     manifest::{Excluded, FolderError, Manifest, Verified, verify},
+    spoil::spoil,
+    spool::Spool,
 };
 use super::{note::Signer, pace::Pace, reader::Reader, search, search::Query};
 use crate::{ids::ConversationId, vault::Vault};
@@ -44,6 +48,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Each of them.
+    pub const ALL: [Self; 3] = [Self::Csv, Self::Html, Self::Rsmf];
+
     /// The word for it in a manifest.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -59,6 +66,8 @@ impl Kind {
 pub struct Order<'a> {
     /// Who.
     pub requester: &'a str,
+    /// Who else has approved it, where somebody had to.
+    pub approver: Option<&'a str>,
     /// Why.
     pub reason: &'a str,
     /// The case or ticket.
@@ -67,6 +76,17 @@ pub struct Order<'a> {
     pub kind: Kind,
     /// The checkpoint, as it was signed.
     pub checkpoint: &'a str,
+}
+
+/// How far an export is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How many conversations are written.
+    pub conversations: u64,
+    /// How many there are in all.
+    pub conversations_in_all: u64,
+    /// How many records are written.
+    pub records: u64,
 }
 
 /// Why an export was not written.
@@ -85,8 +105,8 @@ pub enum ExtractError {
 
 /// Writes an export. Call it within a transaction that does nothing else. What is read once stays read:
 /// the trail only grows, and the checkpoint says how far. So no state of the database is held on to,
-/// which would keep PostgreSQL from clearing away what texts leave behind. `progress` is told how many
-/// records are written.
+/// which would keep PostgreSQL from clearing away what texts leave behind. `progress` is told after each
+/// batch.
 ///
 /// # Errors
 /// The database's or the disk's; what is in the folder then has no manifest.
@@ -97,7 +117,7 @@ pub async fn write(
     order: Order<'_>,
     signer: &Signer,
     mut folder: Folder,
-    mut progress: impl FnMut(u64),
+    mut progress: impl FnMut(Progress),
 ) -> Result<Manifest, ExtractError> {
     let removed_months = removed_months(conn, query).await?;
     let ids = search::ids(conn, vault, query).await?;
@@ -105,6 +125,8 @@ pub async fn write(
     let mut reader = Reader::new(vault);
     let head = Head::of(order, query, &removed_months);
     let mut pages = Pages::new(order.kind, head, &folder)?;
+    let mut far = Progress { conversations_in_all: ids.len() as u64, ..Progress::default() };
+    progress(far);
     let (mut left, mut pace) = (&*ids, Pace::begin(conn).await?);
     while !left.is_empty() {
         let (some, rest) = left.split_at(left.len().min(pace.batch(CHUNK) as usize));
@@ -112,7 +134,9 @@ pub async fn write(
             pages.add(&mut folder, entry).map_err(ExtractError::from)
         })
         .await?;
-        progress(pages.tally.records);
+        far.conversations += some.len() as u64;
+        far.records = pages.tally.records;
+        progress(far);
         pace.rest(conn).await?;
         left = rest;
     }
@@ -125,6 +149,7 @@ pub async fn write(
         tool: concat!("maskline ", env!("CARGO_PKG_VERSION")).to_owned(),
         origin: signer.name().to_owned(),
         requester: order.requester.to_owned(),
+        approver: order.approver.map(str::to_owned),
         reason: order.reason.to_owned(),
         case: order.case.map(str::to_owned),
         kind: order.kind.as_str().to_owned(),
@@ -191,6 +216,7 @@ impl Head {
             ("Reason", order.reason.to_owned()),
             ("Conversations of", query.to_string()),
         ];
+        lines.extend(order.approver.map(|approver| ("Approved by", approver.to_owned())));
         lines.extend(order.case.map(|case| ("Case", case.to_owned())));
         lines.extend(
             query.covered.map(|size| ("Covered by", format!("the checkpoint of {size} records"))),

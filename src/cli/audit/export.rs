@@ -16,7 +16,7 @@ use super::{
 use crate::{
     audit::{
         self, Record, checkpoint, export,
-        extract::{self, Folder, Kind, Order},
+        extract::{self, Folder, Kind, Order, Progress},
         note::{Checkpoint, Signer},
         search::Query,
     },
@@ -104,15 +104,19 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     let requester = what.by.name();
     let order = Order {
         requester: &requester,
+        approver: None,
         reason,
         case: what.case.as_deref(),
         kind,
         checkpoint: &note,
     };
     let is_watched = std::io::stderr().is_terminal();
-    let progress = |records: u64| {
+    let progress = |far: Progress| {
         if is_watched {
-            eprint!("\r{records} records");
+            eprint!(
+                "\r{} records, {} of {} conversations",
+                far.records, far.conversations, far.conversations_in_all
+            );
         }
     };
     let made = extract::write(&mut tx, &vault, &query, order, &signer, folder, progress).await?;

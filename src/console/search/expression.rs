@@ -88,10 +88,10 @@ pub(super) struct Term {
 
 /// What was typed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Expression {
+pub(in crate::console) struct Expression {
     pub(super) terms: Vec<Term>,
     /// Words to look for; empty for none.
-    pub(super) words: String,
+    pub(in crate::console) words: String,
 }
 
 impl FromStr for Expression {
@@ -162,7 +162,7 @@ fn term(name: &str, value: &str) -> Result<Term, String> {
 
 impl Expression {
     /// The fields as they are typed, without the words.
-    pub(super) fn to_text(&self) -> String {
+    pub(in crate::console) fn to_text(&self) -> String {
         self.without(usize::MAX)
     }
 

@@ -5,6 +5,7 @@
 //! how much was found, is on record before it is shown.
 
 mod address;
+mod asked;
 mod expression;
 mod kept;
 
@@ -21,9 +22,11 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use self::{
+use self::{address::PATH, expression::FIELDS};
+pub(super) use self::{
     address::{Chip, address, chips, typed},
-    expression::{Expression, FIELDS},
+    asked::{read, wanted},
+    expression::Expression,
 };
 use super::{
     page::{self, Asked, Frame, Page, Sent},
@@ -34,10 +37,10 @@ use crate::{
     app::App,
     audit::{
         self,
-        search::{self, Cursor, Found, Query, Refusal},
+        search::{self, Cursor, Found},
     },
-    ids::{PersonId, SearchId},
-    people, pool,
+    ids::PersonId,
+    people,
 };
 
 /// How many conversations are on a page.
@@ -50,6 +53,8 @@ struct Search {
     frame: Frame,
     typed: String,
     chips: Vec<Chip>,
+    /// Where what is found can be asked for as files.
+    export: String,
     problem: Option<String>,
     /// Nobody has the number that was typed.
     is_nobody: bool,
@@ -131,7 +136,7 @@ pub(super) async fn ask(
         "" => None,
         words => Some(kept::keep(&mut conn, &app.pen.vault, words, visitor.id(), now).await?),
     };
-    Ok(Redirect::to(&address(&read.to_text(), words, None)).into_response())
+    Ok(Redirect::to(&address(PATH, &read.to_text(), words, None)).into_response())
 }
 
 /// Shows what fits.
@@ -141,23 +146,10 @@ pub(super) async fn page(
     Asked(wish): Asked<Wish>,
 ) -> Page {
     let now = app.clock.now();
-    let mut read = match wish.q.parse::<Expression>() {
+    let (read, words) = match read(&app, &wish.q, wish.w.as_deref()).await? {
         Ok(read) => read,
-        Err(problem) => return Ok(wrong(&visitor, &app, wish.q, problem)),
+        Err((problem, typed)) => return Ok(wrong(&visitor, &app, typed, problem)),
     };
-    if !matches!(read.typed_number(), Ok(None)) || !read.words.is_empty() {
-        let problem = "Numbers and words do not go into an address. Type them into the box.";
-        return Ok(wrong(&visitor, &app, String::new(), problem.to_owned()));
-    }
-    let words: Option<SearchId> = wish.w.as_deref().and_then(|id| id.parse().ok());
-    if let Some(id) = words {
-        let kept = kept::find(&mut *app.db.acquire().await?, &app.pen.vault, id).await?;
-        let Some(kept) = kept else {
-            let problem = "The words of this search are not kept any more. Type them once more.";
-            return Ok(wrong(&visitor, &app, read.to_text(), problem.to_owned()));
-        };
-        read.words = kept;
-    }
     let blank = blank(&visitor, now);
     if read == Expression::default() {
         return Ok(page::show(&Search { is_nobody: wish.nobody.is_some(), ..blank }));
@@ -170,12 +162,14 @@ pub(super) async fn page(
     };
     let mut conn = app.db.acquire().await?;
     let digits = digits(&mut conn, &app, &found).await?;
+    let terms = read.to_text();
     Ok(page::show(&Search {
         typed,
         chips: chips(&read, words),
+        export: address("/exports/new", &terms, words, None),
         found: Some(found),
         digits,
-        next: next.map(|next| address(&read.to_text(), words, Some(next))),
+        next: next.map(|next| address(PATH, &terms, words, Some(next))),
         is_first: before.is_none(),
         ..blank
     }))
@@ -192,22 +186,10 @@ async fn look(
     before: Option<Cursor>,
     now: Timestamp,
 ) -> sqlx::Result<Looked> {
-    let filter = match read.filter() {
-        Ok(filter) => filter,
-        Err(problem) => return Ok(Err(problem)),
-    };
     let mut tx = app.db.begin().await?;
-    if let Some(number) = &filter.masked_number
-        && pool::find(&mut tx, number).await?.is_none()
-    {
-        return Ok(Err(
-            "number: is none of your masked numbers. For a person’s write person:.".into()
-        ));
-    }
-    let keyword = Some(read.words.as_str()).filter(|words| !words.is_empty());
-    let query = match Query::new(filter, keyword, before, now) {
+    let query = match wanted(&mut tx, read, before, now).await? {
         Ok(query) => query,
-        Err(refusal) => return Ok(Err(said(refusal).to_owned())),
+        Err(problem) => return Ok(Err(problem)),
     };
     let mut found = Vec::new();
     let next = search::find(&mut tx, &app.pen.vault, &query, PAGE, |one| found.push(one)).await?;
@@ -215,19 +197,6 @@ async fn look(
     audit::record(&mut tx, &[visitor.record("console_search", &told)], now).await?;
     tx.commit().await?;
     Ok(Ok((found, next)))
-}
-
-fn said(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::Unbounded => {
-            "Words are encrypted, and each text is opened to look for them: say where to look. Add person:, conversation: or text:, or from: and until: no more than 31 days apart."
-        }
-        Refusal::EmptyKeyword => "The words hold nothing to look for.",
-        Refusal::NoTime => "until: must be later than from:, and from: must not be in the future.",
-        Refusal::NoKind => {
-            "No record of that kind: is of a text that goes that way: inbound are received and refused, outbound relayed and answered."
-        }
-    }
 }
 
 /// The last digits of the numbers of those who were found.
@@ -253,6 +222,7 @@ fn blank(visitor: &Visitor, now: Timestamp) -> Search {
         frame: Frame::new(visitor, "Search", "/search"),
         typed: String::new(),
         chips: Vec::new(),
+        export: String::new(),
         problem: None,
         is_nobody: false,
         found: None,

@@ -160,6 +160,14 @@ impl<'a> Desk<'a> {
         answer(with(post, cookie)).await
     }
 
+    /// Presses the button for a file: what comes with it, and the file.
+    pub async fn take(&self, path: &str, cookie: &str) -> (u16, HeaderMap, Vec<u8>) {
+        let post = self.http.post(self.url(path)).header("sec-fetch-site", "same-origin");
+        let response = with(post, Some(cookie)).send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        (status, headers, response.bytes().await.unwrap().into())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
