@@ -10,6 +10,7 @@
 
 mod console;
 mod demo_console;
+mod investigation;
 mod pictures;
 
 use std::{

@@ -19,12 +19,12 @@ use crate::{
 
 impl Browser {
     /// Opens a page of the console.
-    async fn open(&self, desk: &Desk<'_>, path: &str) {
+    pub(super) async fn open(&self, desk: &Desk<'_>, path: &str) {
         self.page.goto(&format!("http://{}{path}", desk.address)).await.unwrap();
     }
 
     /// Signs somebody in by keyboard alone: the first field has the focus.
-    async fn sign_in(&self, desk: &Desk<'_>, member: &Member) {
+    pub(super) async fn sign_in(&self, desk: &Desk<'_>, member: &Member) {
         desk.test.advance(SignedDuration::from_secs(30));
         self.open(desk, "/sign-in").await;
         let tab = String::from(char::from(Key::Tab));
@@ -36,7 +36,7 @@ impl Browser {
     }
 
     /// Follows the link or presses the button with these words, by keyboard.
-    async fn go(&self, words: &str) {
+    pub(super) async fn go(&self, words: &str) {
         let xpath =
             format!("//*[self::a or self::button or self::summary][normalize-space()='{words}']");
         let found = self.page.find(Locator::XPath(&xpath)).await.unwrap();
@@ -66,7 +66,7 @@ impl Browser {
     }
 
     /// Checks a page as it is shown, light and dark, wide and at 400 per cent; and takes its picture.
-    async fn check_page(&self, name: &str) {
+    pub(super) async fn check_page(&self, name: &str) {
         for (is_dark, width) in [(false, 1280), (true, 1280), (false, 320)] {
             self.dark(is_dark).await;
             self.page.set_window_size(width.max(500), 1000).await.unwrap();
