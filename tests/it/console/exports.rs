@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::desk::Desk;
 use crate::{
     extract::{Out, talk, verified},
-    seal::{signer, signing},
+    seal::{seal, signer, signing},
     service::Site,
     support::TestApp,
 };
@@ -261,11 +261,15 @@ async fn the_same_export_is_the_same_file() {
     for format in ["csv", "html", "rsmf"] {
         grant(&desk, &erin, &vera, &form(&conversation, format)).await;
         test.advance(SignedDuration::from_mins(3));
-        grant(&desk, &erin, &vera, &form(&conversation, format)).await;
-        // What is said meanwhile is not of that checkpoint.
+        let asked = desk.post("/exports", Some(&erin), &form(&conversation, format)).await;
+        assert_eq!(step(&test).await, 1);
+        // What is said and sealed meanwhile is not of that checkpoint.
         ann.texts("one more thing").await;
         test.deliver().await;
-        assert_eq!(step(&test).await, 2);
+        seal(&test).await;
+        let later = asked.location.unwrap().replace("?done=asked", "/grant");
+        assert_eq!(desk.post(&later, Some(&vera), &[]).await.status, 303);
+        assert_eq!(step(&test).await, 1);
         let sums = format!("select distinct sha256 from export_job where format = '{format}'");
         assert_eq!(test.column(&sums).await.len(), 1, "{format}");
     }
@@ -328,10 +332,12 @@ async fn a_process_that_is_killed_is_followed_by_another() {
     let (_, _, conversation) = talk(&test).await;
     let (erin, page) = granted(&desk, &conversation).await;
     let site = Site::new().await;
-    let key = signer().to_text();
+    let (key, disk) = (signer().to_text(), Out::new());
+    fs::create_dir(&disk.0).unwrap();
     let more = [
         ("DATABASE_URL", test.app_url()),
         ("MASKLINE_AUDIT_KEY", &key),
+        ("TMPDIR", disk.0.to_str().unwrap()),
         ("MASKLINE_PUBLIC_URL", "http://127.0.0.1:9"),
         ("MASKLINE_MEDIA_URL", test.folder.to_str().unwrap()),
     ];
@@ -347,6 +353,9 @@ async fn a_process_that_is_killed_is_followed_by_another() {
     until(&test, "select state from export_job", "running").await;
     first.signal("-KILL");
     first.ended().await;
+    let left = disk.files();
+    assert!(left.iter().all(|(_, bytes)| is_hidden(bytes, b"icycle")));
+    assert_eq!(fs::read_dir(&disk.0).unwrap().count(), 1, "it was at work");
     sqlx::raw_sql("rollback").execute(&mut *conn).await.unwrap();
     drop(conn);
     let second = site.serve_with(only, &more).await;
