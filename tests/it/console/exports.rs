@@ -409,6 +409,7 @@ async fn what_goes_wrong_is_said_in_words_and_tried_again() {
         step(&test).await;
         let latest = "select state from export_job order by asked_at desc limit 1";
         assert_eq!(test.value::<String>(latest).await, state);
+        assert_eq!(step(&test).await, 0, "not at once");
         test.advance(SignedDuration::from_mins(1));
     }
     let shown = desk.get(&page, Some(&erin)).await.body;
