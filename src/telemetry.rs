@@ -187,6 +187,12 @@ fn describe() {
     );
     describe_gauge!("maskline_tasks_open", "Tasks that are open, by kind");
     describe_gauge!("maskline_tasks_overdue", "Tasks that are open and overdue");
+    describe_gauge!("maskline_exports", "Exports of the console that wait, by state");
+    describe_gauge!(
+        "maskline_exports_oldest_seconds",
+        Unit::Seconds,
+        "Age of the oldest export that waits"
+    );
     describe_gauge!("maskline_numbers", "Masked numbers, by state");
     describe_gauge!("maskline_pool_places", "People for whom the numbers in service have room");
     describe_gauge!("maskline_pool_places_used", "People who have such a place");

@@ -40,24 +40,30 @@ fn after(now: Timestamp, span: SignedDuration) -> Timestamp {
     now.saturating_add(span).unwrap_or(Timestamp::MAX)
 }
 
-/// Puts back what a process held that is taken for dead, or gives it up. What it wrote opens no more.
+/// Puts back what a process held that is taken for dead, or gives it up; says what was given up. What it
+/// wrote opens no more.
 /// A lease that ends later than any that is given now was written by a clock that has been set back.
-pub(super) async fn take_back(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<u64> {
+pub(super) async fn take_back(
+    conn: &mut PgConnection,
+    now: Timestamp,
+) -> sqlx::Result<Vec<ExportId>> {
     let taken = sqlx::query!(
         "update export_job
          set state = case when failures + 1 < $2 then 'waiting' else 'failed' end,
              ended_at = case when failures + 1 < $2 then null else $1::timestamptz end,
              failures = failures + 1, problem = $3, leased_until = null, due_at = null,
              key_sealed = null
-         where state = 'running' and (leased_until <= $1 or leased_until > $4)",
+         where state = 'running' and (leased_until <= $1 or leased_until > $4)
+         returning id, state",
         now.to_sqlx() as _,
         TRIES,
         CUT_OFF,
         after(now, LEASE * 2).to_sqlx() as _,
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(taken.rows_affected())
+    let given_up = taken.into_iter().filter(|row| row.state == "failed");
+    Ok(given_up.map(|row| row.id).collect())
 }
 
 /// Destroys the keys of files whose time is over, and says of which exports they were.

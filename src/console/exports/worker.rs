@@ -79,14 +79,13 @@ pub async fn step(app: &App) -> sqlx::Result<usize> {
 async fn tidy(app: &App) -> sqlx::Result<()> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
-    lease::take_back(&mut tx, now).await?;
-    let gone = lease::expire(&mut tx, now).await?;
-    let records = gone.iter().map(|id| Record {
-        rule: Some("export_expire"),
-        detail: Some(format!("by Maskline: the file of export {id} is gone, its time was over")),
-        ..Record::of(Kind::Staff)
+    let dead = lease::take_back(&mut tx, now).await?.into_iter().map(|id| {
+        own("export_fail", format!("export {id} failed: it was cut off again and again"))
     });
-    audit::record(&mut tx, &records.collect::<Vec<_>>(), now).await?;
+    let gone = lease::expire(&mut tx, now).await?.into_iter().map(|id| {
+        own("export_expire", format!("the file of export {id} is gone, its time was over"))
+    });
+    audit::record(&mut tx, &dead.chain(gone).collect::<Vec<_>>(), now).await?;
     tx.commit().await?;
     let mut conn = app.db.acquire().await?;
     for (id, place, pieces) in lease::left(&mut conn).await? {
@@ -101,6 +100,15 @@ async fn tidy(app: &App) -> sqlx::Result<()> {
         lease::forget_file(&mut conn, id).await?;
     }
     Ok(())
+}
+
+/// The record of what was done to an export without anybody's asking.
+fn own(rule: &'static str, what: String) -> Record {
+    Record {
+        rule: Some(rule),
+        detail: Some(format!("by Maskline: {what}")),
+        ..Record::of(Kind::Staff)
+    }
 }
 
 /// Takes the next export that is due. That it begins, for whom and why, is on record with that.

@@ -326,6 +326,53 @@ async fn whoever_dies_over_it_is_followed_by_another() {
 }
 
 #[tokio::test]
+async fn what_kills_everybody_who_takes_it_is_given_up() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    let (erin, page) = granted(&desk, &conversation).await;
+    test.run(
+        "create function die() returns trigger language plpgsql as $$
+        begin raise exception 'the database went away'; end $$;
+        create trigger die before update of state on export_job for each row
+        when (new.state = 'done') execute function die()",
+    )
+    .await;
+    for _ in 0..3 {
+        assert_eq!(step(&test).await, 1);
+        assert_eq!(test.value::<String>(STATE).await, "running");
+        test.advance(SignedDuration::from_mins(2));
+    }
+    assert_eq!(step(&test).await, 0);
+    let shown = desk.get(&page, Some(&erin)).await.body;
+    assert!(shown.contains("It was cut off while it was written"), "{shown}");
+    assert!(test.column(DEEDS).await.last().unwrap().starts_with("export_fail by Maskline: "));
+    assert!(kept(&test).is_empty());
+}
+
+#[tokio::test]
+async fn whoever_is_to_stop_gives_it_back() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    granted(&desk, &conversation).await;
+    // It hangs in the middle.
+    let mut conn = test.db.acquire().await.unwrap();
+    sqlx::raw_sql("begin; lock table audit_removal in access exclusive mode")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let working = tokio::spawn(worker::run(test.app.clone()));
+    until(&test, STATE, "running").await;
+    test.app.draining.cancel();
+    crate::sending::soon("it stops", working).await.unwrap();
+    sqlx::raw_sql("rollback").execute(&mut *conn).await.unwrap();
+    let left = "select state || failures || coalesce(leased_until::text, '') from export_job";
+    assert_eq!(test.value::<String>(left).await, "waiting0", "at once, and nobody failed");
+    assert!(kept(&test).is_empty());
+}
+
+#[tokio::test]
 async fn a_process_that_is_killed_is_followed_by_another() {
     let test = signing().await;
     let desk = Desk::open(&test).await;
