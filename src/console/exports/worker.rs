@@ -80,10 +80,10 @@ async fn tidy(app: &App) -> sqlx::Result<()> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let dead = lease::take_back(&mut tx, now).await?.into_iter().map(|id| {
-        own("export_fail", format!("export {id} failed: it was cut off again and again"))
+        own("export_fail", &format!("export {id} failed: it was cut off again and again"))
     });
     let gone = lease::expire(&mut tx, now).await?.into_iter().map(|id| {
-        own("export_expire", format!("the file of export {id} is gone, its time was over"))
+        own("export_expire", &format!("the file of export {id} is gone, its time was over"))
     });
     audit::record(&mut tx, &dead.chain(gone).collect::<Vec<_>>(), now).await?;
     tx.commit().await?;
@@ -103,7 +103,7 @@ async fn tidy(app: &App) -> sqlx::Result<()> {
 }
 
 /// The record of what was done to an export without anybody's asking.
-fn own(rule: &'static str, what: String) -> Record {
+fn own(rule: &'static str, what: &str) -> Record {
     Record {
         rule: Some(rule),
         detail: Some(format!("by Maskline: {what}")),
