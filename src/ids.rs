@@ -118,6 +118,10 @@ id! {
     ExportId
 }
 id! {
+    /// A search that somebody of staff saved.
+    SavedSearchId
+}
+id! {
     /// Words that are looked for in the console.
     SearchId
 }

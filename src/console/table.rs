@@ -76,6 +76,14 @@ fn of_the_trail() -> Vec<Route> {
     vec![
         see("/search", READ, "find conversations", get(search::page)).under("Search"),
         act("/search", READ, "find conversations", post(search::ask)),
+        act("/search/saved", READ, "save a search", post(search::saved::save)),
+        see("/search/saved/{id}", READ, "open a search that you saved", get(search::saved::open)),
+        act(
+            "/search/saved/{id}/remove",
+            READ,
+            "remove a search that you saved",
+            post(search::saved::remove),
+        ),
         see("/conversations/{id}", READ, "read a conversation", get(conversation::page)),
         see("/tasks", LOOK, "what somebody must look at", get(tasks::page)).under("Tasks"),
         act("/tasks/{id}/close", CLOSE, "close a task", post(tasks::close)),

@@ -74,6 +74,7 @@ const DOORS: &[&str] = &[
     "console/people.rs",
     "console/reveal/mod.rs",
     "console/search/mod.rs",
+    "console/search/saved.rs",
     "console/sign_in.rs",
     "console/subject/decide.rs",
     "console/subject/mod.rs",

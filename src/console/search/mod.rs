@@ -8,6 +8,7 @@ mod address;
 mod asked;
 mod expression;
 mod kept;
+pub(super) mod saved;
 
 use std::collections::HashMap;
 
@@ -22,14 +23,14 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use self::{address::PATH, expression::FIELDS};
+use self::{address::PATH, expression::FIELDS, saved::Saved};
 pub(super) use self::{
     address::{Chip, address, chips, typed},
     asked::{read, wanted},
     expression::Expression,
 };
 use super::{
-    page::{self, Asked, Frame, Page, Sent},
+    page::{self, Asked, Failed, Frame, Page, Sent},
     say,
     visitor::Visitor,
 };
@@ -55,6 +56,11 @@ struct Search {
     chips: Vec<Chip>,
     /// Where what is found can be asked for as files.
     export: String,
+    /// What it is saved by: its terms, and the id of its words.
+    terms: String,
+    words: String,
+    /// What somebody saved; shown before anything is asked for.
+    saved: Vec<Saved>,
     problem: Option<String>,
     /// Nobody has the number that was typed.
     is_nobody: bool,
@@ -91,6 +97,7 @@ pub(super) struct Wish {
     w: Option<String>,
     before: Option<String>,
     nobody: Option<String>,
+    done: Option<String>,
 }
 
 /// What is typed into the box.
@@ -152,7 +159,14 @@ pub(super) async fn page(
     };
     let blank = blank(&visitor, now);
     if read == Expression::default() {
-        return Ok(page::show(&Search { is_nobody: wish.nobody.is_some(), ..blank }));
+        let saved = saved::list(&mut *app.db.acquire().await?, visitor.id()).await?;
+        let frame = blank.frame.saying(wish.done.as_deref().and_then(|done| match done {
+            "saved" => Some("The search is saved. It is yours alone."),
+            "removed" => Some("The saved search is removed."),
+            _ => None,
+        }));
+        let is_nobody = wish.nobody.is_some();
+        return Ok(page::show(&Search { frame, is_nobody, saved, ..blank }));
     }
     let before: Option<Cursor> = wish.before.as_deref().and_then(|before| before.parse().ok());
     let typed = typed(&read);
@@ -170,6 +184,8 @@ pub(super) async fn page(
         found: Some(found),
         digits,
         next: next.map(|next| address(PATH, &terms, words, Some(next))),
+        terms,
+        words: words.map(|words| words.to_string()).unwrap_or_default(),
         is_first: before.is_none(),
         ..blank
     }))
@@ -223,6 +239,9 @@ fn blank(visitor: &Visitor, now: Timestamp) -> Search {
         typed: String::new(),
         chips: Vec::new(),
         export: String::new(),
+        terms: String::new(),
+        words: String::new(),
+        saved: Vec::new(),
         problem: None,
         is_nobody: false,
         found: None,

@@ -139,3 +139,46 @@ async fn there_are_more_pages() {
     all.dedup();
     assert_eq!(all.len(), 30, "each once");
 }
+
+#[tokio::test]
+async fn a_search_is_saved_by_a_name_and_its_words_stand_nowhere() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let (ann, _) = test.conversation().await;
+    ann.texts("the velvet harbour opens at nine").await;
+    test.deliver().await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let nora = desk.enter(&desk.staff("Nora", Role::Auditor).await).await;
+    let typed = [("q", format!("person:{} velvet harbour", ann.number.as_str()))];
+    let at = desk.post("/search", Some(&erin), &typed).await.location.unwrap();
+    let page = desk.get(&at, Some(&erin)).await.body;
+    assert!(page.contains("1 conversation"), "{page}");
+    let hidden = |name: &str| {
+        let part = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap();
+        part.split('"').next().unwrap().to_owned()
+    };
+    let form = |name: &str| vec![("name", name.to_owned()), ("q", hidden("q")), ("w", hidden("w"))];
+    for wrong in ["", "call 206-555-0142"] {
+        let said = desk.post("/search/saved", Some(&erin), &form(wrong)).await;
+        assert!(said.status == 422 && said.body.contains("The name"), "{}", said.body);
+    }
+    for name in ["Harbour", "harbour"] {
+        assert_eq!(desk.post("/search/saved", Some(&erin), &form(name)).await.status, 303);
+    }
+    assert_eq!(test.value::<i64>("select count(*) from saved_search").await, 1, "by its name");
+    assert_eq!(test.places("velvet").await, [""; 0], "they are sealed");
+    // The words of the address are thrown away some day, those of what is saved are not.
+    test.run("delete from search_words").await;
+    let blank = desk.get("/search", Some(&erin)).await.body;
+    let link = blank.split("href=\"/search/saved/").nth(1).unwrap().split('"').next().unwrap();
+    let link = format!("/search/saved/{link}");
+    let opened = desk.get(&link, Some(&erin)).await.location.unwrap();
+    assert!(!opened.contains("velvet"), "{opened}");
+    assert!(desk.get(&opened, Some(&erin)).await.body.contains("1 conversation"));
+    assert_eq!(desk.get(&link, Some(&nora)).await.status, 404, "it is hers alone");
+    let remove = format!("{link}/remove");
+    assert_eq!(desk.post(&remove, Some(&nora), &[]).await.status, 404);
+    assert!(!desk.get("/search", Some(&nora)).await.body.contains("Saved searches"));
+    assert_eq!(desk.post(&remove, Some(&erin), &[]).await.status, 303);
+    assert_eq!(desk.get(&link, Some(&erin)).await.status, 404);
+}
