@@ -1,6 +1,6 @@
 //! Exports: what a search finds, as files for others. One account asks and says why, another approves, a
 //! worker writes it, and whoever asked downloads it within a week. Words leave the trail, so no
-//! export goes without four eyes; real numbers are in none.
+//! export goes without four eyes. Real numbers are in none, but for those that people wrote.
 
 mod ask;
 mod download;

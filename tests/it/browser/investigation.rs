@@ -55,12 +55,16 @@ impl Browser {
     }
 }
 
-/// Waits for the one file that is downloaded, whole.
-async fn downloaded(folder: &PathBuf) -> PathBuf {
+/// Waits for the one file that is downloaded, until it is so long: the browser makes it empty first.
+async fn downloaded(folder: &PathBuf, bytes: i64) -> PathBuf {
     let look = async {
         loop {
             let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-            if let Some(file) = files.find(|it| it.extension().is_some_and(|it| it == "zip")) {
+            let is_whole = |it: &PathBuf| {
+                it.extension().is_some_and(|it| it == "zip")
+                    && fs::metadata(it).is_ok_and(|it| it.len() == bytes.cast_unsigned())
+            };
+            if let Some(file) = files.find(is_whole) {
                 return file;
             }
             tokio::task::yield_now().await;
@@ -148,7 +152,8 @@ async fn what_was_said_is_found_read_exported_approved_and_verified() {
     browser.wait("#state form button").await;
     browser.check_page("export-ready").await;
     browser.choose("Download").await;
-    let zip = fs::File::open(downloaded(&folder).await).unwrap();
+    let bytes = test.value("select bytes from export_job").await;
+    let zip = fs::File::open(downloaded(&folder, bytes).await).unwrap();
     let out = Out::new();
     zip::ZipArchive::new(zip).unwrap().extract(&out.0).unwrap();
     let inside = Out(fs::read_dir(&out.0).unwrap().next().unwrap().unwrap().path());
