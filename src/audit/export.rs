@@ -58,8 +58,8 @@ enum Line {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Sealed {
-    index: u64,
+pub(super) struct Sealed {
+    pub(super) index: u64,
     hash: String,
     at: Json,
     id: Uuid,
@@ -81,8 +81,7 @@ pub async fn write(
         serde_json::to_writer(&mut to, line)?;
         to.write_all(b"\n")
     };
-    let named = columns.iter().map(|column| (column.name.clone(), column.kind.name().to_owned()));
-    put(&Line::Head { format: FORMAT.to_owned(), columns: named.collect() })?;
+    put(&Line::Head { format: FORMAT.to_owned(), columns: named(&columns) })?;
     for removed in removal::manifests(conn).await? {
         put(&Line::Removed { removed })?;
     }
@@ -103,7 +102,13 @@ pub async fn write(
     Ok(count)
 }
 
-fn sealed(leaf: &Leaf, columns: &[Column], values: &[Option<&[u8]>]) -> Option<Sealed> {
+/// The columns as the first line names them.
+pub(super) fn named(columns: &[Column]) -> BTreeMap<String, String> {
+    let named = |column: &Column| (column.name.clone(), column.kind.name().to_owned());
+    columns.iter().map(named).collect()
+}
+
+pub(super) fn sealed(leaf: &Leaf, columns: &[Column], values: &[Option<&[u8]>]) -> Option<Sealed> {
     let record = || {
         let mut record = Map::new();
         for (column, value) in columns.iter().zip(values) {
@@ -161,11 +166,11 @@ pub fn verify(
     if ended { Ok(judge.end()) } else { Err(ExportError::Cut) }
 }
 
-fn head(named: BTreeMap<String, String>) -> Option<Vec<Column>> {
+pub(super) fn head(named: BTreeMap<String, String>) -> Option<Vec<Column>> {
     named.into_iter().map(|(name, kind)| Some(Column::new(name, Type::named(&kind)?))).collect()
 }
 
-fn leaf(sealed: &Sealed, columns: &[Column]) -> Option<Leaf> {
+pub(super) fn leaf(sealed: &Sealed, columns: &[Column]) -> Option<Leaf> {
     let at = from_json(Type::Time, &sealed.at)?;
     let record = match &sealed.record {
         None => None,
@@ -189,7 +194,7 @@ fn leaf(sealed: &Sealed, columns: &[Column]) -> Option<Leaf> {
     })
 }
 
-fn from_hex(text: &str) -> Option<Hash> {
+pub(super) fn from_hex(text: &str) -> Option<Hash> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     let bytes = pairs.iter().map(|pair| {
         let pair = str::from_utf8(pair).ok()?;

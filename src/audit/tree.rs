@@ -34,7 +34,7 @@ impl Hash {
         Self(Sha256::new_with_prefix([0]).chain_update(content).finalize().into())
     }
 
-    fn of_node(left: Self, right: Self) -> Self {
+    pub(super) fn of_node(left: Self, right: Self) -> Self {
         let hasher = Sha256::new_with_prefix([1]).chain_update(left.0).chain_update(right.0);
         Self(hasher.finalize().into())
     }
@@ -64,6 +64,22 @@ impl Frontier {
         }
         self.nodes.push(node);
         self.size += 1;
+    }
+
+    /// Adds a full tree of so many levels above its leaves, as all its leaves together would; none
+    /// where it does not begin where such a tree may.
+    pub(crate) fn push_tree(&mut self, height: u32, root: Hash) -> Option<()> {
+        let leaves = 1_u64.checked_shl(height)?;
+        if !self.size.is_multiple_of(leaves) {
+            return None;
+        }
+        let mut node = root;
+        for _ in 0..(self.size >> height).trailing_ones() {
+            node = Hash::of_node(self.nodes.pop()?, node);
+        }
+        self.nodes.push(node);
+        self.size = self.size.checked_add(leaves)?;
+        Some(())
     }
 
     /// The root of the whole.
@@ -139,6 +155,27 @@ mod tests {
             tree.push(Hash::of_leaf(&bytes(leaf)));
             assert_eq!(tree.root().to_string(), *root);
         }
+    }
+
+    #[test]
+    fn full_trees_give_the_same_root_as_their_leaves() {
+        let leaves: Vec<Hash> = (0..300_u32).map(|n| Hash::of_leaf(&n.to_be_bytes())).collect();
+        for step in 1..40 {
+            let (mut tree, mut at) = (Frontier::default(), 0);
+            while at < leaves.len() {
+                // As high as it may be there, but for each few leaves.
+                let height = if at % step == 0 { 0 } else { at.trailing_zeros() };
+                let height = height.min((leaves.len() - at).ilog2());
+                let next = at + (1 << height);
+                assert_eq!(tree.push_tree(height, by_definition(&leaves[at..next])), Some(()));
+                at = next;
+                assert_eq!(tree.root(), by_definition(&leaves[..at]), "{step} {at}");
+            }
+        }
+        let mut tree = Frontier::default();
+        tree.push(leaves[0]);
+        assert_eq!(tree.push_tree(1, leaves[1]), None, "begins in the middle of another");
+        assert_eq!(tree.push_tree(64, leaves[1]), None);
     }
 
     #[test]

@@ -157,7 +157,7 @@ async fn checkpoints(conn: &mut PgConnection, over: i64, to: i64) -> sqlx::Resul
 }
 
 /// How many columns stand before the record's own.
-const HEAD: usize = 6;
+pub(super) const HEAD: usize = 6;
 
 /// The leaves from a place on, with their records. The times are said once more, so that only the
 /// partitions are read that matter, and each in the order of its key.
@@ -177,7 +177,21 @@ fn select(columns: &[Column], from: i64, next: &Next) -> String {
     )
 }
 
-fn leaf(columns: &[Column], row: &[Option<&[u8]>]) -> Option<Leaf> {
+/// The same of these leaves only.
+pub(super) fn select_some(columns: &[Column], leaves: &[u64]) -> String {
+    let leaves: Vec<String> = leaves.iter().map(u64::to_string).collect();
+    format!(
+        "select l.index, l.hash, l.at, l.id, r.xid::text::bigint, r.id is not null, {}
+         from audit_leaf l
+         left join audit_record r on r.at = l.at and r.id = l.id
+         where l.index = any('{{{}}}')
+         order by l.index",
+        canonical::list(columns),
+        leaves.join(","),
+    )
+}
+
+pub(super) fn leaf(columns: &[Column], row: &[Option<&[u8]>]) -> Option<Leaf> {
     let [Some(index), Some(hash), Some(at), Some(id), xid, Some(is_there), values @ ..] = row
     else {
         return None;

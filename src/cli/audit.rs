@@ -92,12 +92,13 @@ Example:  maskline audit key mask.example
 Example:  maskline audit retain --preview
           maskline audit retain --manifests /mnt/kept")]
     Retain(retain::Retain),
-    /// Write all that is sealed as lines of JSON; or with --format what a search finds, to be read.
+    /// Write all that is sealed as lines of JSON; or what a search finds, to be read.
     ///
     /// Lines of JSON hold everything, with leaves, hashes and checkpoints; words stay encrypted in them.
     ///
-    /// The other formats hold the conversations that a search with the same options finds, whole within
-    /// --from and --until, with their words, in a folder with a manifest that `MASKLINE_AUDIT_KEY` signs.
+    /// The other formats, and lines of JSON where something is looked for, hold the conversations that a
+    /// search with the same options finds, whole within --from and --until, with their words, in a
+    /// folder with a manifest that `MASKLINE_AUDIT_KEY` signs, and proofs that they stand in the trail.
     /// They hold what the newest checkpoint counts, or that of --checkpoint: the same export of the same
     /// checkpoint is the same, byte by byte. That it is made is put on record first. Verify either
     /// anywhere with `maskline audit verify --export`.

@@ -34,7 +34,8 @@ impl By {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
+/// A name that goes on record.
+pub(super) fn name(text: &str) -> Result<String, String> {
     if phone::stands_in(text) {
         return Err("must be a name, without a telephone number".into());
     }

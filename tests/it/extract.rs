@@ -7,7 +7,8 @@ mod rsmf;
 use std::{fs, path::PathBuf};
 
 use maskline::audit::{extract::Manifest, note::Checkpoint, tree::Hash};
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{
     pictures::png,
@@ -165,7 +166,7 @@ async fn the_manifest_says_what_is_in_the_folder_and_who_asked() {
     assert_eq!(manifest.last.unwrap().to_string(), rows[rows.len() - 1][2]);
     assert!(rows.iter().any(|row| row[3] == conversation));
     let names: Vec<&str> = manifest.files.iter().map(|file| file.name.as_str()).collect();
-    assert_eq!(names, ["excluded.csv", "records.csv"]);
+    assert_eq!(names, ["excluded.csv", "proofs.jsonl", "records.csv"]);
     let checkpoint: String = test.value("select note from audit_checkpoint").await;
     assert_eq!(manifest.checkpoint, checkpoint);
 
@@ -216,11 +217,12 @@ async fn whatever_is_changed_in_an_export_is_found() {
     let with_kept = ["--checkpoints", kept.0.to_str().unwrap()];
     assert!(!verified(&test, &out, &with_kept).done().contains("compared with none"));
 
-    let changes: [(&str, &str, &str, &str); 4] = [
+    let changes: [(&str, &str, &str, &str); 5] = [
         ("records.csv", "bicycle", "tricycle", "records.csv was changed"),
         ("manifest.json", "subpoena", "curiosity", "manifest.json: its signature is forged"),
         ("manifest.json.sig", "—", "-", "manifest.json: it is not signed by the key"),
         ("excluded.csv", "leaf", "lead", "excluded.csv was changed"),
+        ("proofs.jsonl", "received", "relieved", "proofs.jsonl was changed"),
     ];
     for (file, from, to, found) in changes {
         let path = out.0.join(file);
@@ -244,6 +246,105 @@ async fn whatever_is_changed_in_an_export_is_found() {
     let said = verified(&test, &out, &with_kept);
     assert!(said.out.contains("WRONG  its checkpoint says something else"), "{said:?}");
     fs::remove_file(&kept.0).unwrap();
+}
+
+/// Makes the manifest say what the proofs are now, and signs it, as whoever has the key could.
+fn sign_again(out: &Out) {
+    let proofs = fs::read(out.0.join("proofs.jsonl")).unwrap();
+    let mut manifest = out.manifest();
+    let listed = manifest.files.iter_mut().find(|file| file.name == "proofs.jsonl").unwrap();
+    listed.bytes = proofs.len() as u64;
+    listed.sha256 = Hash(Sha256::digest(&proofs).into()).to_string();
+    let text = format!("{}\n", serde_json::to_string_pretty(&manifest).unwrap());
+    fs::write(out.0.join("manifest.json"), &text).unwrap();
+    fs::write(out.0.join("manifest.json.sig"), &signer().sign(&text)[text.len() + 1..]).unwrap();
+}
+
+#[tokio::test]
+async fn each_record_of_an_export_is_proven_to_stand_under_its_checkpoint() {
+    let test = signing().await;
+    let (.., conversation) = talk(&test).await;
+    let (other, one) = (test.phone("+14155550133"), Out::new());
+    for words in ["HELP", "START", "HELP"] {
+        other.texts(words).await;
+    }
+    test.deliver().await;
+    seal(&test).await;
+    export(&test, &one, "csv", &["--conversation", &conversation]).done();
+    verified(&test, &one, &[]).done();
+    let proofs = one.read("proofs.jsonl");
+    let lines: Vec<&str> = proofs.lines().collect();
+    let of = |what: &str| lines.iter().filter(|line| line.starts_with(what)).count();
+    let rows = rows(&one.read("records.csv"));
+    assert_eq!(of("{\"index\""), rows.len());
+    assert_eq!(one.manifest().proven, rows.len() as u64);
+    assert!(of("{\"from\"") > 0, "what is not exported is told by its hashes only");
+    assert!(!proofs.contains("bicycle"), "words are encrypted in it");
+
+    let place = |what: &str| lines.iter().position(|line| line.starts_with(what)).unwrap();
+    let (leaf, tree) = (place("{\"index\""), place("{\"from\""));
+    let root = "does not lead to the root of the checkpoint";
+    let edits: [(Edit<'_>, &str); 7] = [
+        (
+            &|it| it[leaf] = it[leaf].replace("\"kind\":\"", "\"kind\":\"x"),
+            "is not what was sealed",
+        ),
+        (&|it| it[leaf] = it[leaf].replace("\"detail\":", "\"more\":"), ""),
+        (&|it| drop(it.remove(leaf)), "is not as this version writes it"),
+        (&|it| it.swap(leaf, leaf + 1), "is not as this version writes it"),
+        (&|it| drop(it.pop()), ""),
+        (&|it| it[tree] = changed(&it[tree]), root),
+        (&|it| it.truncate(1), "proves 0 records"),
+    ];
+    for (n, (edit, found)) in edits.into_iter().enumerate() {
+        let mut edited: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        edit(&mut edited);
+        let is_same = edited == lines;
+        fs::write(one.0.join("proofs.jsonl"), edited.join("\n") + "\n").unwrap();
+        sign_again(&one);
+        let said = verified(&test, &one, &[]);
+        assert_eq!(said.code, i32::from(!is_same), "{n}: {said:?}");
+        assert!(is_same || said.out.contains("WRONG  proofs.jsonl"), "{n}: {said:?}");
+        assert!(is_same || said.out.contains(found), "{n}: {said:?}");
+    }
+}
+
+/// What is done to the lines of proofs.
+type Edit<'a> = &'a dyn Fn(&mut Vec<String>);
+
+/// A line with another hash in it.
+fn changed(line: &str) -> String {
+    let (head, hash) = line.split_at(line.find("\"tree\":\"").unwrap() + 8);
+    let first = if hash.starts_with('0') { '1' } else { '0' };
+    format!("{head}{first}{}", &hash[1..])
+}
+
+#[tokio::test]
+async fn lines_of_json_hold_what_is_looked_for_and_who_approved_it() {
+    let test = signing().await;
+    let (.., conversation) = talk(&test).await;
+    let (lines, table) = (Out::new(), Out::new());
+    let asked = ["--conversation", &conversation, "--approver", "Robin"];
+    export(&test, &lines, "jsonl", &asked).done();
+    export(&test, &table, "csv", &asked).done();
+    verified(&test, &lines, &[]).done();
+    assert_eq!(lines.manifest().approver.as_deref(), Some("Robin"));
+    assert_eq!(lines.manifest().kind, "jsonl");
+    let rows = rows(&table.read("records.csv"));
+    let text = lines.read("records.jsonl");
+    let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(found.len(), rows.len());
+    for (line, row) in found.iter().zip(&rows) {
+        assert_eq!(line["leaf"].to_string(), row[0]);
+        assert_eq!((line["id"].as_str(), line["kind"].as_str()), (Some(&row[1]), Some(&row[4])));
+    }
+    assert!(found.iter().any(|line| line["words"] == NASTY), "{text}");
+    let told = "select count(*) from audit_record
+        where rule = 'audit_export' and detail like '%, approved by Robin'";
+    assert_eq!(test.value::<i64>(told).await, 2);
+    let to = Out::new();
+    let said = export(&test, &to, "csv", &["--approver", "+14155550100"]);
+    assert!(said.code == 2 && said.err.contains("without a telephone number"), "{said:?}");
 }
 
 #[tokio::test]
@@ -287,7 +388,7 @@ async fn an_export_that_cannot_be_made_says_what_is_missing() {
             "telephone number",
         ),
         (maskline(&test, &[&csv[..], &why].concat()), "MASKLINE_AUDIT_KEY is not set"),
-        (signed(&test, &["audit", "export", to, "--held"]), "leave the filters out"),
+        (signed(&test, &["audit", "export", to, "--held"]), "--reason is needed"),
     ] {
         assert!(said.code == 1 && said.err.contains(missing), "{said:?}");
         assert!(!out.0.exists());

@@ -3,6 +3,7 @@
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// A record, words opened. People stand in it by their ids.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub(super) struct Entry {
     pub(super) conversation: ConversationId,
     /// Its place in the sealed trail.
@@ -42,6 +43,12 @@ pub(super) enum Why {
     Erased(Timestamp),
     /// It does not open.
     Unreadable,
+}
+
+impl Serialize for Why {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.as_str())
+    }
 }
 
 impl Why {

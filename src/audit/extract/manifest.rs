@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::folder::{self, Folder, Listed};
+use super::{
+    folder::{self, Folder, Listed},
+    proof,
+};
 use crate::audit::{
     note::{self, Checkpoint, NoteError, Signer, Verifier},
     verify::Kept,
@@ -40,7 +43,7 @@ pub struct Manifest {
     pub reason: String,
     /// The case or ticket.
     pub case: Option<String>,
-    /// How the files are written: csv, html or rsmf.
+    /// How the files are written: csv, html, jsonl or rsmf.
     pub kind: String,
     /// What was asked for.
     pub filter: Value,
@@ -56,6 +59,8 @@ pub struct Manifest {
     pub excluded: Excluded,
     /// Months within that time that were removed because they were old.
     pub removed_months: Vec<String>,
+    /// How many records `proofs.jsonl` proves to stand under the checkpoint: all that are in it.
+    pub proven: u64,
     /// The checkpoint that all its records are covered by, as it was signed.
     pub checkpoint: String,
     /// The files.
@@ -124,6 +129,9 @@ pub fn verify(path: &Path, keys: &[Verifier], kept: &[Kept]) -> Result<Verified,
     let (compared, of_checkpoint) = checkpoint(&manifest, keys, kept);
     wrong.extend(of_checkpoint);
     wrong.extend(files(path, &manifest.files).map_err(|it| FolderError::File("the folder", it))?);
+    if let Ok(checkpoint) = Checkpoint::read(&manifest.checkpoint) {
+        wrong.extend(proof::verify(&path.join(proof::NAME), manifest.proven, &checkpoint));
+    }
     Ok(Verified { manifest, wrong, compared })
 }
 

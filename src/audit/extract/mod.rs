@@ -6,32 +6,40 @@
 //! byte, as long as nobody was forgotten and nothing removed in between. Who makes one puts that on
 //! record before.
 
+mod body;
 mod csv;
 mod entry;
 mod folder;
 mod html;
+mod jsonl;
 mod mail;
 mod manifest;
+mod proof;
 mod rsmf;
 mod spoil;
 mod spool;
 
 use std::io;
 
-use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use self::entry::{Entry, Why};
+use self::body::Pages;
 pub use self::{
     folder::{Folder, Listed},
     manifest::{Excluded, FolderError, Manifest, Verified, verify},
     spoil::spoil,
     spool::Spool,
 };
-use super::{note::Signer, pace::Pace, reader::Reader, search, search::Query};
-use crate::{ids::ConversationId, vault::Vault};
+use super::{
+    note::{Checkpoint, NoteError, Signer},
+    pace::Pace,
+    reader::Reader,
+    search,
+    search::Query,
+};
+use crate::vault::Vault;
 
 /// How many conversations are read at once.
 const CHUNK: u32 = 200;
@@ -43,6 +51,8 @@ pub enum Kind {
     Csv,
     /// Pages to read and to print.
     Html,
+    /// Lines of JSON, for programs.
+    Jsonl,
     /// RSMF 2.0, a file for each conversation and day, for the programs of lawyers.
     Rsmf,
 }
@@ -56,6 +66,7 @@ impl Kind {
         match self {
             Self::Csv => "csv",
             Self::Html => "html",
+            Self::Jsonl => "jsonl",
             Self::Rsmf => "rsmf",
         }
     }
@@ -101,6 +112,14 @@ pub enum ExtractError {
     /// A month of what was to be written is gone.
     #[error("a month was removed by retention meanwhile: export once more, into another folder")]
     Removed,
+    /// The checkpoint is none.
+    #[error("the checkpoint: {0}")]
+    Checkpoint(#[from] NoteError),
+    /// The leaves do not make the root that was signed.
+    #[error(
+        "the first {0} records are not what their checkpoint says: run `maskline audit verify`"
+    )]
+    Contradiction(u64),
 }
 
 /// Writes an export. Call it within a transaction that does nothing else. What is read once stays read:
@@ -119,6 +138,7 @@ pub async fn write(
     mut folder: Folder,
     mut progress: impl FnMut(Progress),
 ) -> Result<Manifest, ExtractError> {
+    let checkpoint = Checkpoint::read(order.checkpoint)?;
     let removed_months = removed_months(conn, query).await?;
     let ids = search::ids(conn, vault, query).await?;
     keep_to_indexes(conn).await?;
@@ -143,7 +163,10 @@ pub async fn write(
     if self::removed_months(conn, query).await? != removed_months {
         return Err(ExtractError::Removed);
     }
-    let tally = pages.close(&mut folder)?;
+    let mut tally = pages.close(&mut folder)?;
+    tally.leaves.sort_unstable();
+    tally.leaves.dedup();
+    proof::write(conn, &mut folder, &tally.leaves, &checkpoint).await?;
     let manifest = Manifest {
         format: manifest::FORMAT.to_owned(),
         tool: concat!("maskline ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -160,6 +183,7 @@ pub async fn write(
         records: tally.records,
         excluded: tally.excluded,
         removed_months,
+        proven: tally.leaves.len() as u64,
         checkpoint: order.checkpoint.to_owned(),
         files: folder.listed(),
     };
@@ -196,16 +220,6 @@ async fn removed_months(conn: &mut PgConnection, query: &Query) -> sqlx::Result<
     .await
 }
 
-/// What is counted on the way.
-#[derive(Debug, Default)]
-struct Tally {
-    conversations: u64,
-    records: u64,
-    first: Option<Timestamp>,
-    last: Option<Timestamp>,
-    excluded: Excluded,
-}
-
 /// What stands at the top of each page.
 struct Head(Vec<(&'static str, String)>);
 
@@ -230,64 +244,5 @@ impl Head {
 
     fn lines(&self) -> &[(&'static str, String)] {
         &self.0
-    }
-}
-
-/// The files while they are written.
-struct Pages {
-    body: Body,
-    head: Head,
-    excluded: csv::Table,
-    tally: Tally,
-    current: Option<ConversationId>,
-}
-
-enum Body {
-    Csv(Box<csv::Table>),
-    Html(Box<html::Pages>),
-    Rsmf(rsmf::Slices),
-}
-
-impl Pages {
-    fn new(kind: Kind, head: Head, folder: &Folder) -> io::Result<Self> {
-        let body = match kind {
-            Kind::Csv => Body::Csv(Box::new(csv::records(folder)?)),
-            Kind::Html => Body::Html(Box::new(html::Pages::new())),
-            Kind::Rsmf => Body::Rsmf(rsmf::Slices::default()),
-        };
-        let excluded = csv::excluded(folder)?;
-        Ok(Self { body, head, excluded, tally: Tally::default(), current: None })
-    }
-
-    fn add(&mut self, folder: &mut Folder, entry: &Entry) -> io::Result<()> {
-        let tally = &mut self.tally;
-        tally.records += 1;
-        tally.first = Some(tally.first.map_or(entry.at, |first| first.min(entry.at)));
-        tally.last = tally.last.max(Some(entry.at));
-        if self.current.replace(entry.conversation) != Some(entry.conversation) {
-            tally.conversations += 1;
-        }
-        if let Some(why) = entry.excluded {
-            match why {
-                Why::Erased(_) => tally.excluded.erased += 1,
-                Why::Unreadable => tally.excluded.unreadable += 1,
-            }
-            csv::exclude(&mut self.excluded, entry, why)?;
-        }
-        match &mut self.body {
-            Body::Csv(table) => csv::record(table, entry),
-            Body::Html(pages) => pages.record(folder, &self.head, entry),
-            Body::Rsmf(slices) => slices.record(folder, entry),
-        }
-    }
-
-    fn close(self, folder: &mut Folder) -> io::Result<Tally> {
-        match self.body {
-            Body::Csv(table) => table.close(folder)?,
-            Body::Html(pages) => pages.close(folder, &self.head)?,
-            Body::Rsmf(mut slices) => slices.close(folder)?,
-        }
-        self.excluded.close(folder)?;
-        Ok(self.tally)
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     cli::{
         Done, Failure,
-        by::{By, refuse_numbers},
+        by::{By, name, refuse_numbers},
         now, open, open_at, words,
     },
     config,
@@ -36,6 +36,8 @@ Example:  maskline audit export trail.jsonl
               --reason \"subpoena\" --case 2026-CV-17
           maskline audit export march --format html --person - --from 2026-03-01 --until 2026-04-01 \\
               --zone America/New_York --reason \"asked by the court\"
+          maskline audit export march-lines --from 2026-03-01 --until 2026-04-01 --zone UTC \\
+              --reason \"our own archive\"
           maskline audit export held --format rsmf --held --reason \"disclosure\" --case 2026-CV-17
 
 The folder holds words that anybody can read: hand it over as you would the phones themselves.";
@@ -63,6 +65,9 @@ pub struct Export {
     /// The case or ticket.
     #[arg(long, value_name = "TEXT", value_parser = words)]
     case: Option<String>,
+    /// Who approved it, where somebody has to. It stands in the manifest.
+    #[arg(long, value_name = "NAME", value_parser = name)]
+    approver: Option<String>,
     /// Who asks for it.
     #[command(flatten)]
     by: By,
@@ -71,7 +76,7 @@ pub struct Export {
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Written {
-    /// All that is sealed, as lines of JSON in a file; words stay encrypted.
+    /// All that is sealed, as lines of JSON in a file, words encrypted; or what is found, in a folder.
     Jsonl,
     /// What is found, as a table for spreadsheets.
     Csv,
@@ -84,7 +89,8 @@ enum Written {
 /// Writes one.
 pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     let kind = match what.format {
-        Written::Jsonl => return sealed(config, &what).await,
+        Written::Jsonl if !is_filtered(&what) => return sealed(config, &what).await,
+        Written::Jsonl => Kind::Jsonl,
         Written::Csv => Kind::Csv,
         Written::Html => Kind::Html,
         Written::Rsmf => Kind::Rsmf,
@@ -104,7 +110,7 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     let requester = what.by.name();
     let order = Order {
         requester: &requester,
-        approver: None,
+        approver: what.approver.as_deref(),
         reason,
         case: what.case.as_deref(),
         kind,
@@ -137,13 +143,13 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     Ok(())
 }
 
+/// Whether what a search finds is to be written, and not the whole sealed trail.
+fn is_filtered(what: &Export) -> bool {
+    !what.filters.is_empty() || what.keyword.is_some() || what.checkpoint.is_some()
+}
+
 /// The trail as it is sealed.
 async fn sealed(config: Option<&Path>, what: &Export) -> Done {
-    let is_filtered =
-        !what.filters.is_empty() || what.keyword.is_some() || what.checkpoint.is_some();
-    if is_filtered {
-        return Err("lines of JSON hold the whole sealed trail: leave the filters out, or give --format csv".into());
-    }
     let db = open(config).await?;
     let to = private_file(&what.to)?;
     let mut conn = db.acquire().await?;
@@ -180,7 +186,9 @@ async fn noted(
     let size = Checkpoint::read(&note)?.size;
     let query = Query::new(filter, what.keyword.as_deref(), None, now)?;
     let query = query.covered_by(size.cast_signed());
-    let told = format!("an export of {query}, of the first {size} records");
+    let approved = what.approver.as_ref().map(|name| format!(", approved by {name}"));
+    let approved = approved.unwrap_or_default();
+    let told = format!("an export of {query}, of the first {size} records{approved}");
     audit::record(&mut tx, &[record(&told)], now).await?;
     tx.commit().await?;
     Ok((query, note))

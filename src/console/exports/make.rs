@@ -54,6 +54,9 @@ impl Trouble {
             Self::Extract(ExtractError::Removed) => {
                 "A month of it was removed by retention meanwhile.".to_owned()
             }
+            Self::Extract(ExtractError::Checkpoint(_) | ExtractError::Contradiction(_)) => {
+                "The trail is not what its checkpoint says. Verify it, under Integrity.".to_owned()
+            }
             Self::Extract(ExtractError::File(_)) | Self::Packing(_) => {
                 "The server could not write to its disk: it may be full.".to_owned()
             }

@@ -163,6 +163,7 @@ fn called(job: &Job) -> &'static str {
     match job.format {
         Kind::Csv => "table (CSV)",
         Kind::Html => "pages (HTML)",
+        Kind::Jsonl => "for programs (JSON lines)",
         Kind::Rsmf => "for legal programs (RSMF)",
     }
 }

@@ -208,7 +208,8 @@ async fn the_files_are_as_the_published_structure_has_them() {
     verified(&test, &out, &[]).done();
     let names: Vec<String> = out.manifest().files.into_iter().map(|file| file.name).collect();
     let days = ["2026-03-01", "2026-03-02"].map(|day| format!("{day}/{conversation}.rsmf"));
-    assert_eq!(names, [&days[..], &["excluded.csv".to_owned()]].concat());
+    let more = ["excluded.csv", "proofs.jsonl"].map(str::to_owned);
+    assert_eq!(names, [&days[..], &more].concat());
 
     let mut events = Vec::new();
     for day in &days {
@@ -281,7 +282,7 @@ async fn a_file_is_the_same_when_it_is_made_again() {
             export(&test, out, format, &["--checkpoint", &size]).done();
             seal(&test).await;
         }
-        assert_eq!(first.files().len(), 4);
+        assert_eq!(first.files().len(), 5);
         assert_eq!(first.files(), again.files());
     }
 }
