@@ -166,7 +166,7 @@ pub(super) async fn page(
             _ => None,
         }));
         let is_nobody = wish.nobody.is_some();
-        return Ok(page::show(&Search { frame, is_nobody, saved, ..blank }));
+        return Ok(page::show(&Search { frame, saved, is_nobody, ..blank }));
     }
     let before: Option<Cursor> = wish.before.as_deref().and_then(|before| before.parse().ok());
     let typed = typed(&read);
