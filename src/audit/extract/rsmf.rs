@@ -90,7 +90,7 @@ struct Event {
     direction: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     read_receipts: Vec<Value>,
-    custom: Vec<Value>,
+    custom: Vec<Custom>,
     /// What was sent for it, to tell what became of that.
     #[serde(skip)]
     text: Option<(String, Option<PersonId>)>,
@@ -99,8 +99,26 @@ struct Event {
     came: Option<String>,
 }
 
-fn custom(name: &str, value: impl Into<String>) -> Value {
-    json!({"name": name, "value": value.into()})
+/// What the format has no place of its own for.
+#[derive(Debug, Serialize)]
+struct Custom {
+    name: String,
+    value: String,
+}
+
+fn custom(name: &str, value: impl Into<String>) -> Custom {
+    Custom { name: name.to_owned(), value: value.into() }
+}
+
+/// What stands in the attachment. It is written as it is: a tree of JSON made of it first would cost
+/// more than all else.
+#[derive(Debug, Serialize)]
+struct Manifest<'a> {
+    version: &'static str,
+    eventcollectionid: ConversationId,
+    participants: Vec<Value>,
+    conversations: [Value; 1],
+    events: &'a [Event],
 }
 
 /// The events of these records. What was passed on as it came in, and what became of it, stands with
@@ -214,12 +232,12 @@ fn display(id: &str) -> String {
     if id == OWN { "Maskline".to_owned() } else { format!("Person {}", &id[id.len() - 8..]) }
 }
 
-fn manifest(
+fn manifest<'a>(
     conversation: ConversationId,
     people: &[String],
-    events: &[Event],
+    events: &'a [Event],
     entries: &[Entry],
-) -> Value {
+) -> Manifest<'a> {
     let mut numbers: Vec<&String> =
         entries.iter().filter_map(|entry| entry.masked_number.as_ref()).collect();
     numbers.sort();
@@ -228,20 +246,20 @@ fn manifest(
         .iter()
         .map(|id| json!({"id": id, "display": display(id), "account_id": id}))
         .collect::<Vec<_>>();
-    json!({
-        "version": mail::VERSION,
-        "eventcollectionid": conversation,
-        "participants": participants,
-        "conversations": [{
+    Manifest {
+        version: mail::VERSION,
+        eventcollectionid: conversation,
+        participants,
+        conversations: [json!({
             "id": conversation,
             "display": format!("Conversation {conversation}"),
             "platform": "sms",
             "type": "direct",
             "participants": people,
             "custom": numbers.iter().map(|it| custom("Masked number", *it)).collect::<Vec<_>>(),
-        }],
-        "events": events,
-    })
+        })],
+        events,
+    }
 }
 
 /// What is said, for programs that show the mail alone.
@@ -253,14 +271,17 @@ fn text(events: &[Event]) -> String {
     events.iter().map(line).collect()
 }
 
-/// The attachment. Its clock stands still, so that the same records are the same bytes.
-fn zipped(manifest: &Value) -> io::Result<Vec<u8>> {
+/// The attachment. Its clock stands still, so that the same records are the same bytes. There are
+/// thousands of a few kilobytes: packing them better would take longer than all else.
+fn zipped(manifest: &Manifest<'_>) -> io::Result<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(1))
         .last_modified_time(zip::DateTime::default())
         .unix_permissions(0o644);
     zip.start_file("rsmf_manifest.json", options)?;
-    serde_json::to_writer(&mut zip, manifest)?;
+    // In one piece: each of many small writes would be hashed and packed by itself.
+    zip.write_all(&serde_json::to_vec(manifest)?)?;
     Ok(zip.finish()?.into_inner())
 }
