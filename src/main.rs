@@ -4,12 +4,6 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use maskline::{cli, demo, telemetry};
-use mimalloc::MiMalloc;
-
-/// A third of the processor time that texts cost went into the C library's allocator: a text is many
-/// small pieces that one thread makes and another drops.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Self-hosted number masking for text messages.
 ///

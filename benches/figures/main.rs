@@ -26,13 +26,7 @@ use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 
-use mimalloc::MiMalloc;
-
 use self::database::Database;
-
-/// As in the program itself.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
