@@ -174,7 +174,8 @@ async fn a_search_is_saved_by_a_name_and_its_words_stand_nowhere() {
     let link = format!("/search/saved/{link}");
     let opened = desk.get(&link, Some(&erin)).await.location.unwrap();
     assert!(!opened.contains("velvet"), "{opened}");
-    assert!(desk.get(&opened, Some(&erin)).await.body.contains("1 conversation"));
+    let page = desk.get(&opened, Some(&erin)).await.body;
+    assert!(page.contains("1 conversation") && page.contains("velvet harbour"), "{page}");
     assert_eq!(desk.get(&link, Some(&nora)).await.status, 404, "it is hers alone");
     let remove = format!("{link}/remove");
     assert_eq!(desk.post(&remove, Some(&nora), &[]).await.status, 404);
