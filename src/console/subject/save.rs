@@ -42,6 +42,10 @@ pub(in crate::console) async fn save(
     let request = store::find(&mut conn, id).await?;
     let request = request.filter(|it| it.asker == visitor.id() && it.is_open(now));
     let request = request.ok_or(Failed::Nothing)?;
+    // Of whoever was forgotten since there is nothing to copy.
+    if people::number(&mut conn, &app.pen.vault, request.person).await?.is_none() {
+        return Err(Failed::Nothing);
+    }
     let said = format!("export {id} saved, {}", request.matter);
     let record = visitor.record("subject_export", &said);
     let record = Record { person: Some(request.person), ..record };

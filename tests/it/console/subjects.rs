@@ -1,5 +1,6 @@
 //! A copy of all there is of one person, and forgetting them: asked for by one, granted by another.
 
+use jiff::SignedDuration;
 use maskline::console::staff::Role;
 use serde_json::Value;
 
@@ -145,6 +146,10 @@ async fn whoever_asks_to_be_forgotten_is_where_no_hold_keeps_them() {
     let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
     let at = find(&desk, &erin, &ann).await;
     let person = at.rsplit('/').next().unwrap().to_owned();
+    ask(&desk, &erin, &at, "export").await;
+    let copy = last(&test).await;
+    assert_eq!(desk.post(&format!("{copy}/grant"), Some(&vera), &[]).await.status, 303);
+    test.advance(SignedDuration::from_secs(1));
     assert_eq!(ask(&desk, &erin, &at, "erasure").await.status, 303);
     let grant = format!("{}/grant", last(&test).await);
 
@@ -168,6 +173,9 @@ async fn whoever_asks_to_be_forgotten_is_where_no_hold_keeps_them() {
     let page = desk.get(&at, Some(&vera)).await.body;
     assert!(page.contains("Forgotten on"), "{page}");
     assert_eq!(ask(&desk, &erin, &at, "export").await.status, 422, "there is nothing to copy");
+    assert!(!desk.get(&at, Some(&erin)).await.body.contains("Save the copy"));
+    let late = desk.get(&format!("{copy}/export.jsonl"), Some(&erin)).await;
+    assert_eq!(late.status, 404, "what was granted before is over, too");
     test.deliver().await;
     assert!(ben.last().contains("ended"), "the other is told");
     let number = [("person", ann.number.as_str().to_owned())];
@@ -177,7 +185,7 @@ async fn whoever_asks_to_be_forgotten_is_where_no_hold_keeps_them() {
     let report = verified(&mut test.db.acquire().await.unwrap(), &[kept]).await;
     assert!(report.is_intact(), "{report:?}");
     let deeds = test.column(DEEDS).await;
-    let granted = deeds.iter().find(|deed| deed.starts_with("subject_grant")).unwrap();
+    let granted = deeds.iter().rfind(|deed| deed.starts_with("subject_grant")).unwrap();
     assert!(granted.contains("1 conversations ended"), "{granted}");
 }
 
