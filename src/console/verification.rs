@@ -117,17 +117,18 @@ async fn verify(app: &App, id: VerificationId) -> sqlx::Result<Report> {
             report = &mut walk => return report,
             _ = tick.tick() => {
                 let far = (seen.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
-                come(&mut *app.db.acquire().await?, id, far).await?;
+                // It is not thought to be cut off before half a minute is over: the next note may do.
+                if let Err(error) = come(app, id, far).await {
+                    tracing::warn!(%error, "cannot note how far verifying the trail is");
+                }
             }
         }
     }
 }
 
-async fn come(
-    conn: &mut PgConnection,
-    id: VerificationId,
-    (seen, total): (i64, i64),
-) -> sqlx::Result<()> {
+/// Notes how far it came, and that it goes on.
+async fn come(app: &App, id: VerificationId, (seen, total): (i64, i64)) -> sqlx::Result<()> {
+    let mut conn = app.db.acquire().await?;
     sqlx::query!(
         "update verification
          set seen = $2, total = $3, alive_until = now() + interval '30 seconds'
@@ -136,7 +137,7 @@ async fn come(
         seen,
         total,
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
     Ok(())
 }

@@ -72,6 +72,12 @@ fn is_hidden(bytes: &[u8], what: &[u8]) -> bool {
     !bytes.windows(what.len()).any(|part| part == what)
 }
 
+/// Whoever has written a file dies before that can be said.
+const DEATH: &str = "create function die() returns trigger language plpgsql as $$
+    begin raise exception 'the database went away'; end $$;
+    create trigger die before update of state on export_job for each row
+    when (new.state = 'done') execute function die()";
+
 #[tokio::test]
 async fn an_export_is_asked_for_where_something_was_found() {
     let test = signing().await;
@@ -297,13 +303,7 @@ async fn whoever_dies_over_it_is_followed_by_another() {
     let (_, _, conversation) = talk(&test).await;
     let (erin, page) = granted(&desk, &conversation).await;
     // The file lies in the storage, and before that can be said the worker is gone.
-    test.run(
-        "create function die() returns trigger language plpgsql as $$
-        begin raise exception 'the database went away'; end $$;
-        create trigger die before update of state on export_job for each row
-        when (new.state = 'done') execute function die()",
-    )
-    .await;
+    test.run(DEATH).await;
     assert_eq!(step(&test).await, 1);
     let first = kept(&test).remove(0).0;
     let running = desk.get(&page, Some(&erin)).await.body;
@@ -331,13 +331,7 @@ async fn what_kills_everybody_who_takes_it_is_given_up() {
     let desk = Desk::open(&test).await;
     let (_, _, conversation) = talk(&test).await;
     let (erin, page) = granted(&desk, &conversation).await;
-    test.run(
-        "create function die() returns trigger language plpgsql as $$
-        begin raise exception 'the database went away'; end $$;
-        create trigger die before update of state on export_job for each row
-        when (new.state = 'done') execute function die()",
-    )
-    .await;
+    test.run(DEATH).await;
     for _ in 0..3 {
         assert_eq!(step(&test).await, 1);
         assert_eq!(test.value::<String>(STATE).await, "running");
