@@ -33,7 +33,7 @@ const SECRET: &str = "a-secret-of-the-benchmark";
 
 #[tokio::main]
 async fn main() {
-    let options = Options { data_dir: None, durable: true, max_connections: 50 };
+    let options = Options { max_connections: 50, ..Options::default() };
     let postgres = PrivatePostgres::start(options).await.unwrap();
     let owner = sqlx::PgPool::connect_with(postgres.options("postgres")).await.unwrap();
     database::MIGRATIONS.run(&owner).await.unwrap();

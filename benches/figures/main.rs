@@ -96,7 +96,8 @@ async fn main() {
         if wishes.parts.is_empty() { part != Part::Soak } else { wishes.parts.contains(&part) }
     };
     let cores = std::thread::available_parallelism().unwrap();
-    println!("{} s a figure of the webhook, fsync on, {cores} cores", wishes.seconds);
+    println!("{} s a figure of the webhook, {cores} cores", wishes.seconds);
+    println!("PostgreSQL with fsync on and shared_buffers of {}", database::SHARED_BUFFERS);
     if asked(Part::Webhook) {
         let small = Database::start(wishes.conversations, wishes.records).await;
         let rows = webhook::measure(&small, &wishes.connections, wishes.seconds).await;

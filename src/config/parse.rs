@@ -122,8 +122,8 @@ pub(super) fn secret(value: &str) -> Result<SecretString, String> {
 
 pub(super) fn rate(value: &str) -> Result<u32, String> {
     match value.parse() {
-        Ok(rate @ 1..=10_000) => Ok(rate),
-        _ => Err("must be a whole number from 1 to 10000".into()),
+        Ok(rate @ 1..=100_000) => Ok(rate),
+        _ => Err("must be a whole number from 1 to 100000".into()),
     }
 }
 

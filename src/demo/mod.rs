@@ -79,6 +79,7 @@ pub async fn run(options: Options) -> Done {
             durable: options.data_dir.is_some(),
             data_dir: options.data_dir.clone(),
             max_connections: 50,
+            ..postgres::Options::default()
         }) => started?,
         () = &mut stop => return Ok(()),
     };

@@ -49,6 +49,14 @@ pub struct Options {
     pub durable: bool,
     /// How many connections the server takes.
     pub max_connections: u16,
+    /// How much memory it keeps pages of the data in (`shared_buffers`), such as `64MB`.
+    pub shared_buffers: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { data_dir: None, durable: true, max_connections: 100, shared_buffers: "64MB" }
+    }
 }
 
 /// A running server, which lives as long as this value: dropping it stops the server.
@@ -236,7 +244,7 @@ fn settings(options: &Options, run: &Path) -> Vec<String> {
         ("unix_socket_permissions", "0700"),
         ("port", &PORT.to_string()),
         ("max_connections", &options.max_connections.to_string()),
-        ("shared_buffers", "64MB"),
+        ("shared_buffers", options.shared_buffers),
         ("wal_level", "minimal"),
         ("max_wal_senders", "0"),
         ("fsync", durable),
@@ -306,7 +314,7 @@ mod tests {
     use super::*;
 
     fn options(data_dir: Option<PathBuf>) -> Options {
-        Options { data_dir, durable: false, max_connections: 20 }
+        Options { data_dir, durable: false, max_connections: 20, ..Options::default() }
     }
 
     /// A path in the temp folder where nothing is yet.

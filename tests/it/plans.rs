@@ -85,6 +85,21 @@ async fn words_that_are_passed_on_cost_no_table_a_scan() {
     test.deliver().await;
 }
 
+/// `create or replace function` forgets it, and then each text alone is planned anew.
+#[tokio::test]
+async fn taking_in_is_planned_once_for_each_connection() {
+    let test = TestApp::start().await;
+    let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    let settings: Vec<String> = sqlx::query_scalar(
+        "select unnest(proconfig) from pg_proc where proname = 'take_in_by_tag'",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(settings, ["plan_cache_mode=force_generic_plan"]);
+    conn.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn the_forecast_reads_who_came_and_went_of_late_and_not_all_that_ever_did() {
     let test = TestApp::start().await;

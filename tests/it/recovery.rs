@@ -49,7 +49,7 @@ async fn backends_that_are_ended_at_random_cost_no_text() {
 
 #[tokio::test]
 async fn a_server_without_a_free_slot_is_used_again_once_there_is_one() {
-    let options = Options { data_dir: None, durable: false, max_connections: 12 };
+    let options = Options { durable: false, max_connections: 12, ..Options::default() };
     let server = PrivatePostgres::start(options).await.unwrap();
     let url = server.url("postgres");
     let db = database::connect(&url.clone().into()).await.unwrap();

@@ -49,7 +49,7 @@ fn every_setting_is_taken() {
         ("MASKLINE_WEBHOOK_ALLOW", "192.0.2.0/24, 2001:db8::1"),
         ("MASKLINE_TRUSTED_PROXIES", "10.0.0.0/8"),
         ("MASKLINE_FLOWROUTE_URL", "http://127.0.0.1:1/sim"),
-        ("MASKLINE_SMS_PER_SECOND", "10000"),
+        ("MASKLINE_SMS_PER_SECOND", "100000"),
         ("MASKLINE_MMS_PER_SECOND", "3"),
         ("MASKLINE_UNKNOWN", "resend"),
         ("MASKLINE_MASTER_KEY", KEY),
@@ -66,7 +66,7 @@ fn every_setting_is_taken() {
     assert!(!settings.webhook_secrets.admit("sixteen-letters-,the_other.secret~1"));
     assert_eq!(settings.webhook_secrets.current(), "sixteen-letters-");
     assert_eq!((settings.webhook_allow.len(), settings.trusted_proxies.len()), (2, 1));
-    assert_eq!((settings.sms_per_second, settings.mms_per_second), (10_000, 3));
+    assert_eq!((settings.sms_per_second, settings.mms_per_second), (100_000, 3));
     assert_eq!(settings.on_unknown, OnUnknown::Resend);
     let shown = format!("{:?}", settings.master_keys);
     assert!(!shown.contains(&KEY[..8]) && shown.contains('…'), "{shown}");
@@ -112,7 +112,7 @@ fn whatever_is_malformed_is_named_alone_and_without_its_value() {
         ("MASKLINE_FLOWROUTE_URL", "http://api.flowroute.com"),
         ("MASKLINE_FLOWROUTE_URL", "https://hunter2:x@api.flowroute.com"),
         ("MASKLINE_SMS_PER_SECOND", "0"),
-        ("MASKLINE_SMS_PER_SECOND", "10001"),
+        ("MASKLINE_SMS_PER_SECOND", "100001"),
         ("MASKLINE_SMS_PER_SECOND", "hunter2"),
         ("MASKLINE_MMS_PER_SECOND", "-1"),
         ("MASKLINE_UNKNOWN", "hunter2"),

@@ -93,7 +93,7 @@ async fn start_server() -> Server {
     let private = if given.is_some() {
         None
     } else {
-        let options = Options { data_dir: None, durable: false, max_connections: 500 };
+        let options = Options { durable: false, max_connections: 500, ..Options::default() };
         Some(PrivatePostgres::start(options).await.unwrap_or_else(|error| panic!("{error}")))
     };
     let template = format!("maskline_template_{}", std::process::id());

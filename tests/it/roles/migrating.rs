@@ -22,7 +22,7 @@ const OWNERS: &str = "
 
 /// A server of its own, where no role has been made yet.
 async fn server() -> PrivatePostgres {
-    let options = Options { data_dir: None, durable: false, max_connections: 60 };
+    let options = Options { durable: false, max_connections: 60, ..Options::default() };
     PrivatePostgres::start(options).await.unwrap()
 }
 

@@ -40,7 +40,7 @@ impl Mortal {
             loop {
                 // What was acknowledged must outlive the server, so it is durable.
                 let data_dir = Some(self.data.clone());
-                let options = Options { data_dir, durable: true, max_connections: 100 };
+                let options = Options { data_dir, ..Options::default() };
                 match PrivatePostgres::start(options).await {
                     Ok(server) => return server,
                     Err(Error::InUse(_)) => {}
