@@ -17,6 +17,7 @@ mod child;
 mod database;
 mod drain;
 mod load;
+mod loading;
 mod pgbench;
 mod process;
 mod table;
