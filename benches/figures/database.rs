@@ -20,7 +20,7 @@ pub(crate) const SERVE: &str = "maskline_serve";
 /// memory, by PostgreSQL's own advice. Its default, 128 MB, is meant to start anywhere.
 pub(crate) const SHARED_BUFFERS: &str = "2GB";
 /// How many files of 16 MB the write-ahead log has at the start of a figure.
-const LOG_FILES: u32 = 64;
+const LOG_FILES: u32 = 128;
 /// One text in so many says something that the others do not.
 pub(crate) const RARE: u64 = 10_000;
 
@@ -52,6 +52,7 @@ impl Database {
             Self { postgres, pool, vault, conversations, records, authors: Mutex::default() };
         let start = Instant::now();
         database.load_conversations().await;
+        database.load_carrier_ids().await;
         database.load_records().await;
         database.run(include_str!("talk.sql")).await;
         database.run(include_str!("drain.sql")).await;
@@ -65,7 +66,8 @@ impl Database {
     /// Has the server make the files of its write-ahead log that it will write into, as one has that
     /// has run for a while. A new one makes each when it comes to it, and all commits wait meanwhile.
     async fn lay_out_log(&self) {
-        self.run("alter system set min_wal_size = '1GB'").await;
+        self.run("alter system set max_wal_size = '8GB'").await;
+        self.run("alter system set min_wal_size = '2GB'").await;
         self.run("select pg_reload_conf()").await;
         for _ in 0..LOG_FILES {
             self.run("insert into bench_commit values (0)").await;

@@ -4,6 +4,8 @@
 //! a small shell script (`supervise.sh`) outlives the owner, stops the server and clears up. Only
 //! a data folder that was asked for by name is kept, for the next start.
 
+mod options;
+
 use std::{
     fmt::Write,
     fs::{self, File, OpenOptions},
@@ -25,6 +27,8 @@ use super::{
     installed,
 };
 
+pub use self::options::Options;
+
 /// The role that owns the cluster, a superuser.
 const ROLE: &str = "maskline";
 /// Part of the socket's name; nothing listens on the network.
@@ -39,25 +43,6 @@ const LINGERING: Duration = Duration::from_secs(3);
 /// What a server says when another still serves its data, or has not quite ended.
 const LOCKED: &str = "lock file \"postmaster.pid\" already exists";
 const SHARED: &str = "pre-existing shared memory block";
-
-/// What kind of server to start.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Where the data stays from one start to the next; without it, it lasts one run.
-    pub data_dir: Option<PathBuf>,
-    /// Whether a commit survives a crash of the computer; tests go without, and faster.
-    pub durable: bool,
-    /// How many connections the server takes.
-    pub max_connections: u16,
-    /// How much memory it keeps pages of the data in (`shared_buffers`), such as `64MB`.
-    pub shared_buffers: &'static str,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { data_dir: None, durable: true, max_connections: 100, shared_buffers: "64MB" }
-    }
-}
 
 /// A running server, which lives as long as this value: dropping it stops the server.
 #[derive(Debug)]
@@ -223,7 +208,7 @@ fn supervise(
         .arg(if options.durable { "" } else { "--no-sync" })
         // Data that nobody will read needs no last checkpoint.
         .arg(if kept { "INT" } else { "QUIT" })
-        .args(settings(options, run))
+        .args(options.arguments(run))
         .current_dir(run)
         .env("LC_ALL", "C")
         .process_group(0)
@@ -234,32 +219,6 @@ fn supervise(
         command.uid(account.uid.as_raw()).gid(account.gid.as_raw());
     }
     Ok((command.spawn()?, words))
-}
-
-fn settings(options: &Options, run: &Path) -> Vec<String> {
-    let durable = if options.durable { "on" } else { "off" };
-    [
-        ("listen_addresses", ""),
-        ("unix_socket_directories", &format!("\"{}\"", run.display())),
-        ("unix_socket_permissions", "0700"),
-        ("port", &PORT.to_string()),
-        ("max_connections", &options.max_connections.to_string()),
-        ("shared_buffers", options.shared_buffers),
-        ("wal_level", "minimal"),
-        ("max_wal_senders", "0"),
-        ("fsync", durable),
-        ("synchronous_commit", durable),
-        ("full_page_writes", durable),
-        ("logging_collector", "off"),
-        ("log_destination", "stderr"),
-        // The log never shows a number: no parameters, and no details such as "Key (number)=…".
-        ("log_parameter_max_length", "0"),
-        ("log_parameter_max_length_on_error", "0"),
-        ("log_error_verbosity", "terse"),
-    ]
-    .into_iter()
-    .flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")])
-    .collect()
 }
 
 /// Returns when the server takes connections.

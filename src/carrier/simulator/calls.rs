@@ -11,7 +11,7 @@ use axum::{
 use tokio::time::Instant;
 
 use super::{
-    exchanges::{Direction, Exchange, shown},
+    exchanges::{Direction, Exchange},
     problem::Problem,
     shared::Shared,
     webhooks::milliseconds_since,
@@ -50,9 +50,9 @@ pub(super) async fn record(
         direction: Direction::Call,
         method,
         url,
-        request: shown(&request),
+        request,
         status: (!unanswered).then(|| head.status.as_u16()),
-        response: shown(&answer),
+        response: answer.clone(),
         ms: milliseconds_since(started),
         error: unanswered.then(|| "the connection was closed without an answer".to_owned()),
     };

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use axum::body::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,9 +22,9 @@ pub enum Direction {
     Call,
 }
 
-/// One HTTP request and what became of it.
+/// One HTTP request and what became of it. Its bodies are kept as they came, and read where they are shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Exchange {
+pub struct Exchange<B = Value> {
     /// Counts up from 1.
     pub id: u64,
     /// When it began.
@@ -35,11 +36,11 @@ pub struct Exchange {
     /// The whole URL.
     pub url: String,
     /// The request's body: JSON, else a string, else null.
-    pub request: Value,
+    pub request: B,
     /// The answer's status, if there was an answer.
     pub status: Option<u16>,
     /// The answer's body: JSON, else a string, else null.
-    pub response: Value,
+    pub response: B,
     /// How long it took, in milliseconds.
     pub ms: u64,
     /// Why there was no answer.
@@ -48,7 +49,7 @@ pub struct Exchange {
 
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    entries: VecDeque<(Exchange, Option<Webhook>)>,
+    entries: VecDeque<(Exchange<Bytes>, Option<Webhook>)>,
     last: u64,
 }
 
@@ -60,19 +61,18 @@ pub(super) enum NoReplay {
 }
 
 impl Log {
-    /// Keeps an exchange under the next id, and gives it back with that id.
-    pub(super) fn push(&mut self, mut exchange: Exchange, webhook: Option<Webhook>) -> Exchange {
+    /// Keeps an exchange under the next id, which it returns.
+    pub(super) fn push(&mut self, exchange: Exchange<Bytes>, webhook: Option<Webhook>) -> u64 {
         self.last += 1;
-        exchange.id = self.last;
-        self.entries.push_back((exchange.clone(), webhook));
+        self.entries.push_back((Exchange { id: self.last, ..exchange }, webhook));
         if self.entries.len() > KEPT {
             self.entries.pop_front();
         }
-        exchange
+        self.last
     }
 
     pub(super) fn all(&self) -> Vec<Exchange> {
-        self.entries.iter().map(|(exchange, _)| exchange.clone()).collect()
+        self.entries.iter().map(|(exchange, _)| exchange.shown()).collect()
     }
 
     pub(super) fn webhook(&self, id: u64) -> Result<Webhook, NoReplay> {
@@ -82,8 +82,26 @@ impl Log {
     }
 }
 
+impl Exchange<Bytes> {
+    /// The same with its bodies read.
+    pub(super) fn shown(&self) -> Exchange {
+        Exchange {
+            id: self.id,
+            at: self.at,
+            direction: self.direction,
+            method: self.method.clone(),
+            url: self.url.clone(),
+            request: shown(&self.request),
+            status: self.status,
+            response: shown(&self.response),
+            ms: self.ms,
+            error: self.error.clone(),
+        }
+    }
+}
+
 /// A body as it is shown: JSON, else a string, else null.
-pub(super) fn shown(body: &[u8]) -> Value {
+fn shown(body: &[u8]) -> Value {
     if body.is_empty() {
         return Value::Null;
     }
@@ -95,16 +113,16 @@ pub(super) fn shown(body: &[u8]) -> Value {
 mod tests {
     use super::*;
 
-    fn exchange() -> Exchange {
+    fn exchange() -> Exchange<Bytes> {
         Exchange {
             id: 0,
             at: Timestamp::UNIX_EPOCH,
             direction: Direction::Call,
             method: "GET".to_owned(),
             url: String::new(),
-            request: Value::Null,
+            request: Bytes::new(),
             status: None,
-            response: Value::Null,
+            response: Bytes::new(),
             ms: 0,
             error: None,
         }

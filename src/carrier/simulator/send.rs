@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -54,10 +54,8 @@ pub(super) async fn send(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    // First as any JSON: what is no JSON is 400, and so is JSON of another structure.
-    let document: Value = read(&headers, &body)?;
-    let envelope: Envelope =
-        serde_json::from_value(document).map_err(|error| Problem::malformed(error.to_string()))?;
+    // What is no JSON is 400, and so is JSON of another structure.
+    let envelope: Envelope = read(&headers, &body).map_err(Problem::into_malformed)?;
     let message = check(&shared, envelope.data)?;
     let id = message.id.clone();
 

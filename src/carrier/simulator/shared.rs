@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Bytes;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -102,9 +103,12 @@ impl Shared {
     }
 
     /// Keeps an exchange and tells the watchers.
-    pub(super) fn record(&self, exchange: Exchange, webhook: Option<Webhook>) {
-        let exchange = self.state().exchanges.push(exchange, webhook);
-        self.tell(Event::Exchange(exchange));
+    pub(super) fn record(&self, exchange: Exchange<Bytes>, webhook: Option<Webhook>) {
+        let shown = (self.events.receiver_count() > 0).then(|| exchange.shown());
+        let id = self.state().exchanges.push(exchange, webhook);
+        if let Some(shown) = shown {
+            self.tell(Event::Exchange(Exchange { id, ..shown }));
+        }
     }
 
     /// Tells the watchers; that nobody watches is no error.

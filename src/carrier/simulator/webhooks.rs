@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     activity::Busy,
-    exchanges::{Direction, Exchange, shown},
+    exchanges::{Direction, Exchange},
     faults::WebhookFate,
     lane::Turn,
     shared::Shared,
@@ -116,9 +116,9 @@ pub(super) async fn post(shared: &Shared, webhook: &Webhook) -> Option<u16> {
             let status = answer.status().as_u16();
             // The carrier goes by the status alone.
             let body = answer.bytes().await.unwrap_or_default();
-            (Some(status), shown(&body), None)
+            (Some(status), body, None)
         }
-        Err(error) => (None, Value::Null, Some(explain(&error.without_url()))),
+        Err(error) => (None, Bytes::new(), Some(explain(&error.without_url()))),
     };
     let exchange = Exchange {
         id: 0,
@@ -126,7 +126,7 @@ pub(super) async fn post(shared: &Shared, webhook: &Webhook) -> Option<u16> {
         direction: Direction::Webhook,
         method: "POST".to_owned(),
         url: webhook.url.clone(),
-        request: shown(&webhook.body),
+        request: webhook.body.clone(),
         status,
         response,
         ms: milliseconds_since(started),
