@@ -97,12 +97,12 @@ Example:  maskline audit retain --preview
     ///
     /// Lines of JSON hold everything, with leaves, hashes and checkpoints; words stay encrypted in them.
     ///
-    /// The other formats, and lines of JSON where something is looked for, hold the conversations that a
-    /// search with the same options finds, whole within --from and --until, with their words, in a
-    /// folder with a manifest that `MASKLINE_AUDIT_KEY` signs, and proofs that they stand in the trail.
-    /// They hold what the newest checkpoint counts, or that of --checkpoint: the same export of the same
-    /// checkpoint is the same, byte by byte. That it is made is put on record first. Verify either
-    /// anywhere with `maskline audit verify --export`.
+    /// The other formats, and lines of JSON where something is looked for, hold what a search with the same
+    /// options finds, with the words, in a folder: conversations, whole within --from and --until, and
+    /// records that belong to none. Beside them are a manifest that `MASKLINE_AUDIT_KEY` signs, and proofs
+    /// that they stand in the trail. They hold what the newest checkpoint counts, or that of --checkpoint:
+    /// the same export of the same checkpoint is the same, byte by byte. That it is made is put on record
+    /// first. Verify either anywhere with `maskline audit verify --export`.
     #[command(after_help = export::EXAMPLES)]
     Export(Box<export::Export>),
 }

@@ -28,6 +28,9 @@ pub(super) struct Candidate {
     pub(super) is_wanted: bool,
     pub(super) kind: String,
     text: Option<TextId>,
+    pub(super) person: Option<PersonId>,
+    pub(super) recipient: Option<PersonId>,
+    pub(super) masked_number: Option<String>,
     pub(super) author: Option<PersonId>,
     /// The words; none where there is no keyword.
     pub(super) body: Option<Vec<u8>>,
@@ -148,8 +151,9 @@ async fn read(
            )
            select c.at as "at!", c.id as "id!: RecordId",
                (c.record).conversation_id as "conversation: ConversationId",
-               (c.record).text_id as "text: TextId",
-               (c.record).author_id as "author: PersonId",
+               (c.record).text_id as "text: TextId", (c.record).author_id as "author: PersonId",
+               (c.record).person_id as "person: PersonId", (c.record).masked_number,
+               (c.record).recipient_id as "recipient: PersonId",
                (c.record).kind as "kind!", case when $10 then (c.record).body_sealed end as body,
                coalesce(($12::text is null or exists (
                        select from conversation k

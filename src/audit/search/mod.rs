@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use sqlx::PgConnection;
 
+pub(super) use self::alone::{Alone, Shelf, with_fates};
 use self::{
     batch::Candidate,
     few::{Among, Few},
@@ -76,8 +77,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hit {
     Conversation(ConversationId),
-    /// A record that belongs to none, by its place.
-    Alone(Timestamp, RecordId),
+    Alone(Alone),
 }
 
 /// Finds the next conversations and records of none, at most so many, newest first, and shows each as soon as it is found.
@@ -117,21 +117,27 @@ pub async fn find(
     Ok(None)
 }
 
-/// The ids of all conversations that fit, in the order of their ids. Call it as [`find`].
-pub(super) async fn ids(
+/// All that fits: the conversations in the order of their ids, and the records that belong to none in
+/// that of the trail, the newest in front. Call it as [`find`].
+pub(super) async fn all(
     conn: &mut PgConnection,
     vault: &Vault,
     query: &Query,
-) -> sqlx::Result<Vec<ConversationId>> {
+) -> sqlx::Result<(Vec<ConversationId>, Vec<Alone>)> {
     plan_anew(conn).await?;
     let mut pace = Pace::begin(conn).await?;
     let mut search = Search::new(conn, vault, query).await?;
-    while search.next(conn, &pace).await?.is_some() {
+    let mut all = Vec::new();
+    while let Some(fresh) = search.next(conn, &pace).await? {
+        all.extend(fresh.into_iter().filter_map(|hit| match hit {
+            Hit::Alone(one) => Some(one),
+            Hit::Conversation(_) => None,
+        }));
         pace.rest(conn).await?;
     }
     let mut ids: Vec<ConversationId> = search.seen.into_iter().collect();
     ids.sort_unstable();
-    Ok(ids)
+    Ok((ids, all))
 }
 
 /// Until the end of the transaction PostgreSQL plans each statement anew, takes one core for it, and
@@ -236,7 +242,7 @@ impl<'a> Search<'a> {
                     self.seen.insert(id);
                     Hit::Conversation(id)
                 }
-                None => Hit::Alone(one.at.to_jiff(), one.id),
+                None => Hit::Alone(Alone::of(&one)),
             });
         }
         Ok(fresh)
@@ -257,7 +263,7 @@ impl<'a> Search<'a> {
         for hit in hits {
             match hit {
                 Hit::Conversation(id) => ids.push(*id),
-                Hit::Alone(at, id) => places.push((*at, *id)),
+                Hit::Alone(one) => places.push((one.at, one.id)),
             }
         }
         let mut found = Vec::new();
