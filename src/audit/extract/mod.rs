@@ -56,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Csv, Self::Html, Self::Rsmf];
+    pub const ALL: [Self; 4] = [Self::Csv, Self::Html, Self::Jsonl, Self::Rsmf];
 
     /// The word for it in a manifest.
     pub fn as_str(self) -> &'static str {
