@@ -122,11 +122,11 @@ struct Row {
 
 impl Row {
     /// Opens it. What staff wrote about what they did stays sealed.
-    fn open(self, reader: &mut Reader<'_>, shelf: Shelf) -> Entry {
+    fn open(self, reader: &mut Reader<'_>, place: Shelf) -> Entry {
         if let Some(author) = self.author {
             reader.take(author, self.author_key.as_deref());
         }
-        let is_withheld = shelf == Shelf::Staff && self.body_sealed.is_some();
+        let is_withheld = place == Shelf::Staff && self.body_sealed.is_some();
         let body = self.body_sealed.filter(|_| !is_withheld);
         let words = body.map(|body| reader.words(self.author, self.id, &body));
         let media = self.media_sealed.map(|media| reader.media(self.author, self.id, &media));
@@ -138,7 +138,7 @@ impl Row {
         };
         Entry {
             conversation: self.conversation,
-            shelf,
+            shelf: place,
             leaf: self.leaf,
             at: self.at.to_jiff(),
             id: self.id,

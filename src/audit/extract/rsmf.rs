@@ -50,15 +50,15 @@ impl Slices {
     /// Ends the file.
     pub(super) fn close(&mut self, folder: &mut Folder) -> io::Result<()> {
         let entries = mem::take(&mut self.entries);
-        let (Some((shelf, day)), Some(first), Some(last)) =
+        let (Some((place, day)), Some(first), Some(last)) =
             (&self.slice, entries.first(), entries.last())
         else {
             return Ok(());
         };
         let events = events(&entries);
         let people = people(&entries);
-        let (key, title) = (shelf.key(), shelf.title());
-        let manifest = manifest(shelf, &people, &events, &entries);
+        let (key, title) = (place.key(), place.title());
+        let manifest = manifest(place, &people, &events, &entries);
         let subject = format!("{title} on {day}");
         let mail = mail::Mail {
             subject: &subject,

@@ -1,6 +1,6 @@
 //! The SQL of looking: records that may fit, backwards in time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -48,6 +48,16 @@ pub(super) async fn next(
     limit: u32,
 ) -> sqlx::Result<Vec<Candidate>> {
     let mut found = read(conn, query, among, place, limit).await?;
+    // Most texts are promised not long before, so that stands among the same records.
+    let promised: HashMap<TextId, Timestamp> = found
+        .iter()
+        .filter(|one| one.is_wanted && matches!(&*one.kind, "relayed" | "answered"))
+        .filter_map(|one| Some((one.text?, one.at.to_jiff())))
+        .collect();
+    for one in found.iter_mut().filter(|one| one.is_report()) {
+        let promise = one.text.and_then(|text| promised.get(&text));
+        one.is_wanted &= promise.is_none_or(|at| *at > one.at.to_jiff());
+    }
     let reports = || found.iter().filter(|one| one.is_wanted && one.is_report());
     if reports().next().is_none() {
         return Ok(found);

@@ -177,7 +177,7 @@ async fn each_of_them_has_a_channel_for_legal_programs() {
     let out = Out::new();
     export(&test, &out, "rsmf", &ALL).done();
     let (mut events, mut channels) = (String::new(), BTreeSet::new());
-    for (name, bytes) in out.files().iter().filter(|(name, _)| name.ends_with(".rsmf")) {
+    for (name, bytes) in out.files().iter().filter(|(name, _)| name.contains(".rsmf")) {
         let manifest = super::rsmf::read(&String::from_utf8_lossy(bytes));
         let conversation = &manifest["conversations"][0];
         let id = conversation["id"].as_str().unwrap();
