@@ -4,6 +4,7 @@
 mod alone;
 mod html;
 mod rsmf;
+mod subtrees;
 
 use std::{fs, path::PathBuf};
 
