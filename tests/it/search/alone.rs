@@ -97,6 +97,27 @@ async fn each_filter_finds_what_belongs_to_no_conversation() {
 }
 
 #[tokio::test]
+async fn what_a_hold_covers_outside_of_conversations_is_found() {
+    let test = TestApp::start().await;
+    let zoe = told(&test).await;
+    let her = test.person(&zoe.number).await.0.to_string();
+    let held = |more: &[&str]| alone(&searched(&test, &[&["--held"][..], more].concat()).json());
+    let add = |what: &[&str]| {
+        let add = ["holds", "add", "--matter", "a case"];
+        maskline(&test, &[&add[..], what].concat()).done();
+    };
+    add(&["--person", &her]);
+    let hers = alone(&searched(&test, &["--person", &her]).json());
+    assert!(hers.len() > 6 && hers.contains(&"received help".to_owned()), "{hers:?}");
+    assert_eq!(held(&[]), hers);
+    assert_eq!(held(&["--kind", "opted_out"]), ["opted_out -"]);
+    // All that there is: what nobody did, too.
+    add(&["--all"]);
+    assert_eq!(held(&["--kind", "refused"]), ["refused not_our_number"]);
+    assert_eq!(held(&["--kind", "opted_out"]), ["opted_out -", "opted_out staff_opt_out"]);
+}
+
+#[tokio::test]
 async fn the_columns_of_a_conversation_stay_empty() {
     let test = TestApp::start().await;
     let zoe = told(&test).await;
