@@ -26,6 +26,7 @@ pub mod retain;
 pub mod seal;
 pub mod search;
 pub mod show;
+mod subtrees;
 pub mod tree;
 pub mod verify;
 pub mod walk;

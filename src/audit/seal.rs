@@ -13,6 +13,7 @@ use super::{
     canonical::{self, Column},
     checkpoint,
     copy::{self, Writer},
+    subtrees,
     tree::{Frontier, Hash},
 };
 use crate::app::App;
@@ -115,6 +116,7 @@ impl Sealer {
         let before = place.tree.size();
         let step = self.seal(&mut tx, &columns, &mut place).await?;
         let sealed = place.tree.size() - before;
+        subtrees::grow(&mut tx, place.tree.size()).await?;
         sqlx::query!(
             "update audit_seal
              set size = $1, frontier = $2, watermark = $3, is_old_done = $4,

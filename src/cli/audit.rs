@@ -54,13 +54,14 @@ Example:  maskline audit verify
 Example:  maskline audit key mask.example
           maskline audit key mask.example --private /etc/maskline/audit-key    prints the public key only")]
     Key(key::Key),
-    /// Find conversations: by person, number, time, and by a word that was said. That you looked is put on
-    /// record first.
+    /// Find conversations, and what is on record outside of any: by person, number, time, and by a word that
+    /// was said. That you looked is put on record first.
     ///
     /// A conversation is found if one of its records fits all that is asked of a record (person, number,
     /// times, direction, kind, rule, media, hold, keyword), and if it fits itself (its id, a text of it,
-    /// its state, flagged). Newest first; FIRST, LAST and RECORDS are of those that fit. People stand in
-    /// it by the end of their ids; `maskline audit show` opens the words.
+    /// its state, flagged). A record that belongs to no conversation is found by itself, by all that is asked
+    /// of a record. Newest first; FIRST, LAST and RECORDS are of those that fit. People stand in it by the
+    /// end of their ids; `maskline audit show` opens the words of a conversation.
     #[command(after_help = search::EXAMPLES)]
     Search(Box<search::Search>),
     /// Show what was said in a conversation, or what a task is about, words opened. That you looked is
@@ -96,12 +97,12 @@ Example:  maskline audit retain --preview
     ///
     /// Lines of JSON hold everything, with leaves, hashes and checkpoints; words stay encrypted in them.
     ///
-    /// The other formats, and lines of JSON where something is looked for, hold the conversations that a
-    /// search with the same options finds, whole within --from and --until, with their words, in a
-    /// folder with a manifest that `MASKLINE_AUDIT_KEY` signs, and proofs that they stand in the trail.
-    /// They hold what the newest checkpoint counts, or that of --checkpoint: the same export of the same
-    /// checkpoint is the same, byte by byte. That it is made is put on record first. Verify either
-    /// anywhere with `maskline audit verify --export`.
+    /// The other formats, and lines of JSON where something is looked for, hold what a search with the same
+    /// options finds, with the words, in a folder: conversations, whole within --from and --until, and
+    /// records that belong to none. Beside them are a manifest that `MASKLINE_AUDIT_KEY` signs, and proofs
+    /// that they stand in the trail. They hold what the newest checkpoint counts, or that of --checkpoint:
+    /// the same export of the same checkpoint is the same, byte by byte. That it is made is put on record
+    /// first. Verify either anywhere with `maskline audit verify --export`.
     #[command(after_help = export::EXAMPLES)]
     Export(Box<export::Export>),
 }

@@ -1,8 +1,10 @@
 //! `maskline audit export` of what a search finds: words opened, in a folder with a signed manifest
 //! that says what is in it, and the same whenever it is made again.
 
+mod alone;
 mod html;
 mod rsmf;
+mod subtrees;
 
 use std::{fs, path::PathBuf};
 

@@ -145,6 +145,23 @@ const TRAIL: &str = "
     from generate_series(1, 48000) n;
     analyze";
 
+/// Beside it, what belongs to no conversation: answers, what the carrier reported of each text, and what
+/// staff did.
+const ALONE: &str = "
+    insert into audit_record (id, at, kind, rule, person_id, recipient_id, masked_number, carrier_id,
+        text_id)
+    select gen_random_uuid(), at + n * interval '1 minute',
+        (array['received', 'answered', 'delivered', 'staff'])[n],
+        (array['help', 'help', null, 'audit_search'])[n],
+        case n when 1 then md5('z' || substr(carrier_id, 5)::integer / 300)::uuid end,
+        case n when 2 then md5('z' || substr(carrier_id, 5)::integer / 300)::uuid end,
+        case when n < 3 then '+14155550100' end, case n when 1 then 'alone-' || carrier_id end,
+        case n when 2 then gen_random_uuid() when 3 then text_id end
+    from audit_record
+    cross join generate_series(1, 4) n
+    where kind = 'relayed' and (n = 3 or substr(carrier_id, 5)::integer % 10 = 0);
+    analyze";
+
 /// How many records this connection fetched by an index.
 async fn fetched(conn: &mut PgConnection) -> i64 {
     let sql = "select sum(idx_tup_fetch)::bigint from pg_stat_xact_user_tables
@@ -156,6 +173,7 @@ async fn fetched(conn: &mut PgConnection) -> i64 {
 async fn a_search_of_the_trail_reads_it_by_an_index() {
     let test = TestApp::start().await;
     test.run(TRAIL).await;
+    test.run(ALONE).await;
     let some: Vec<String> = test
         .column(
             "select unnest(array[conversation_id::text, person_id::text, recipient_id::text, carrier_id,
@@ -163,6 +181,8 @@ async fn a_search_of_the_trail_reads_it_by_an_index() {
         )
         .await;
     let all = Filter::default;
+    let of = "select person_id from audit_record where carrier_id = 'alone-old-24000'";
+    let whom: uuid::Uuid = test.value(of).await;
     let person = |n: usize| some[n].parse().ok();
     let filters = [
         all(),
@@ -177,6 +197,8 @@ async fn a_search_of_the_trail_reads_it_by_an_index() {
         Filter { person: person(2), until: Some(at("2025-12-01T00:00:00Z")), ..all() },
         Filter { external: Some(some[3].clone()), ..all() },
         Filter { external: Some(some[4].clone()), ..all() },
+        Filter { person: Some(whom.into()), ..all() },
+        Filter { external: Some("alone-old-24000".to_owned()), ..all() },
     ];
     let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
     // PostgreSQL plans a statement anew five times, and then once for all values.
@@ -214,7 +236,8 @@ const RARE: &str = "
     values (gen_random_uuid(), 'one', md5('p2')::uuid, null, 'Dana', now()),
         (gen_random_uuid(), 'two', null, md5('c8')::uuid, 'Dana', now());
     insert into audit_record (id, at, kind, rule, conversation_id, masked_number, media_sealed)
-    values (gen_random_uuid(), '2025-04-20', 'refused', null, md5('c10')::uuid, null, null),
+    values (gen_random_uuid(), '2025-04-19', 'erased', null, null, null, null),
+        (gen_random_uuid(), '2025-04-20', 'refused', null, md5('c10')::uuid, null, null),
         (gen_random_uuid(), '2025-04-21', 'received', 'too_odd', md5('c11')::uuid, null, null),
         (gen_random_uuid(), '2025-04-22', 'flagged', null, md5('c12')::uuid, null, null),
         (gen_random_uuid(), '2025-04-23', 'received', null, md5('c13')::uuid, null, '\\x00'),
@@ -249,6 +272,7 @@ async fn what_is_rare_is_found_without_reading_all_of_the_trail() {
         (0, Filter { state: Some(Standing::Waiting), flagged: true, ..all() }),
         (1, Filter { with_media: true, ..all() }),
         (1, Filter { masked_number: Some(number("+14155550177")), ..all() }),
+        (1, Filter { kinds: kinds(Kind::Erased), ..all() }),
     ];
     let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
     // A month of this trail is so little that PostgreSQL may as well read it whole.

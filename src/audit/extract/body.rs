@@ -10,13 +10,15 @@ use super::{
     folder::{Folder, Sheet},
     html, jsonl, rsmf,
 };
-use crate::ids::ConversationId;
+use crate::audit::search::Shelf;
 
 /// What is counted on the way.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) conversations: u64,
     pub(super) records: u64,
+    /// Those of them that belong to no conversation.
+    pub(super) alone: u64,
     pub(super) first: Option<Timestamp>,
     pub(super) last: Option<Timestamp>,
     pub(super) excluded: Excluded,
@@ -30,7 +32,7 @@ pub(super) struct Pages {
     head: Head,
     excluded: csv::Table,
     pub(super) tally: Tally,
-    current: Option<ConversationId>,
+    current: Option<Shelf>,
 }
 
 enum Body {
@@ -58,13 +60,19 @@ impl Pages {
         tally.leaves.push(entry.leaf.cast_unsigned());
         tally.first = Some(tally.first.map_or(entry.at, |first| first.min(entry.at)));
         tally.last = tally.last.max(Some(entry.at));
-        if self.current.replace(entry.conversation) != Some(entry.conversation) {
-            tally.conversations += 1;
+        match entry.shelf {
+            Shelf::Conversation(_) if self.current.as_ref() != Some(&entry.shelf) => {
+                tally.conversations += 1;
+            }
+            Shelf::Conversation(_) => {}
+            _ => tally.alone += 1,
         }
+        self.current = Some(entry.shelf.clone());
         if let Some(why) = entry.excluded {
             match why {
                 Why::Erased(_) => tally.excluded.erased += 1,
                 Why::Unreadable => tally.excluded.unreadable += 1,
+                Why::Withheld => tally.excluded.withheld += 1,
             }
             csv::exclude(&mut self.excluded, entry, why)?;
         }

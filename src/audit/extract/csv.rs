@@ -63,7 +63,7 @@ pub(super) fn record(table: &mut Table, entry: &Entry) -> io::Result<()> {
         entry.leaf.to_string(),
         entry.id.to_string(),
         entry.at.to_string(),
-        entry.conversation.to_string(),
+        id(entry.conversation.map(|id| id.to_string())),
         entry.kind.clone(),
         text(&entry.rule),
         id(entry.person.map(|person| person.to_string())),
@@ -90,13 +90,13 @@ pub(super) fn excluded(folder: &Folder) -> io::Result<Table> {
 pub(super) fn exclude(table: &mut Table, entry: &Entry, why: Why) -> io::Result<()> {
     let erased_at: Option<Timestamp> = match why {
         Why::Erased(at) => Some(at),
-        Why::Unreadable => None,
+        Why::Unreadable | Why::Withheld => None,
     };
     table.row(&[
         entry.leaf.to_string(),
         entry.id.to_string(),
         entry.at.to_string(),
-        entry.conversation.to_string(),
+        entry.conversation.map(|id| id.to_string()).unwrap_or_default(),
         why.as_str().to_owned(),
         erased_at.map(|at| at.to_string()).unwrap_or_default(),
     ])

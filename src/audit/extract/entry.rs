@@ -1,4 +1,6 @@
-//! The records of conversations, words opened, as they are handed out.
+//! Records, words opened, as they are handed out.
+
+use std::collections::HashMap;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
@@ -9,7 +11,10 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    audit::{reader::Reader, search::Query},
+    audit::{
+        reader::Reader,
+        search::{Alone, Query, Shelf},
+    },
     clock::SqlTimestamp,
     ids::{ConversationId, PersonId, RecordId, TextId},
 };
@@ -17,7 +22,11 @@ use crate::{
 /// A record, words opened. People stand in it by their ids.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Entry {
-    pub(super) conversation: ConversationId,
+    /// None where it belongs to none.
+    pub(super) conversation: Option<ConversationId>,
+    /// Where it stands in the export.
+    #[serde(skip)]
+    pub(super) shelf: Shelf,
     /// Its place in the sealed trail.
     pub(super) leaf: i64,
     pub(super) at: Timestamp,
@@ -43,6 +52,8 @@ pub(super) enum Why {
     Erased(Timestamp),
     /// It does not open.
     Unreadable,
+    /// Staff wrote it about what they did: no log shows that.
+    Withheld,
 }
 
 impl Serialize for Why {
@@ -56,6 +67,92 @@ impl Why {
         match self {
             Self::Erased(_) => "erased",
             Self::Unreadable => "unreadable",
+            Self::Withheld => "withheld",
+        }
+    }
+}
+
+impl Shelf {
+    /// A short name, of letters and digits that no stranger chose.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::Conversation(id) => id.to_string(),
+            Self::Person(id) => format!("person-{id}"),
+            Self::Number(number) => {
+                let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+                format!("number-{digits}")
+            }
+            Self::Staff => "staff".to_owned(),
+            Self::Rest => "rest".to_owned(),
+        }
+    }
+
+    /// The same for people.
+    pub(super) fn title(&self) -> String {
+        match self {
+            Self::Conversation(id) => format!("Conversation {id}"),
+            Self::Person(id) => format!("In no conversation: person {id}"),
+            Self::Number(number) => format!("In no conversation: strangers through {number}"),
+            Self::Staff => "What staff did".to_owned(),
+            Self::Rest => "In no conversation: all else".to_owned(),
+        }
+    }
+}
+
+/// A record as it is read, words sealed.
+struct Row {
+    conversation: Option<ConversationId>,
+    leaf: i64,
+    at: SqlTimestamp,
+    id: RecordId,
+    kind: String,
+    rule: Option<String>,
+    person: Option<PersonId>,
+    recipient: Option<PersonId>,
+    masked_number: Option<String>,
+    carrier_id: Option<String>,
+    text: Option<TextId>,
+    detail: Option<String>,
+    body_sealed: Option<Vec<u8>>,
+    media_sealed: Option<Vec<u8>>,
+    author: Option<PersonId>,
+    author_key: Option<Vec<u8>>,
+    erased_at: Option<SqlTimestamp>,
+}
+
+impl Row {
+    /// Opens it. What staff wrote about what they did stays sealed.
+    fn open(self, reader: &mut Reader<'_>, place: Shelf) -> Entry {
+        if let Some(author) = self.author {
+            reader.take(author, self.author_key.as_deref());
+        }
+        let is_withheld = place == Shelf::Staff && self.body_sealed.is_some();
+        let body = self.body_sealed.filter(|_| !is_withheld);
+        let words = body.map(|body| reader.words(self.author, self.id, &body));
+        let media = self.media_sealed.map(|media| reader.media(self.author, self.id, &media));
+        let is_whole = !matches!(words, Some(Err(_))) && !matches!(media, Some(Err(_)));
+        let why = match self.erased_at {
+            _ if is_withheld => Some(Why::Withheld),
+            Some(at) if !is_whole => Some(Why::Erased(at.to_jiff())),
+            _ => (!is_whole).then_some(Why::Unreadable),
+        };
+        Entry {
+            conversation: self.conversation,
+            shelf: place,
+            leaf: self.leaf,
+            at: self.at.to_jiff(),
+            id: self.id,
+            kind: self.kind,
+            rule: self.rule,
+            person: self.person,
+            recipient: self.recipient,
+            masked_number: self.masked_number,
+            carrier_id: self.carrier_id,
+            text: self.text,
+            detail: self.detail,
+            words: words.and_then(Result::ok),
+            media: media.and_then(Result::ok),
+            excluded: why,
         }
     }
 }
@@ -72,7 +169,8 @@ pub(super) async fn read<E: From<sqlx::Error>>(
 ) -> Result<(), E> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let (from, until) = query.times();
-    let mut rows = sqlx::query!(
+    let mut rows = sqlx::query_as!(
+        Row,
         r#"with text as materialized (
                select distinct r.conversation_id, r.text_id
                from audit_record r
@@ -91,7 +189,7 @@ pub(super) async fn read<E: From<sqlx::Error>>(
                    and r.at >= coalesce($3::timestamptz, '-infinity')
                    and r.at < coalesce($4::timestamptz, 'infinity')
            )
-           select e.conversation_id as "conversation!: ConversationId", l.index as "leaf!",
+           select e.conversation_id as "conversation: ConversationId", l.index as "leaf!",
                l.at as "at!", l.id as "id!: RecordId", (e.record).kind as "kind!",
                (e.record).rule, (e.record).person_id as "person: PersonId",
                (e.record).recipient_id as "recipient: PersonId", (e.record).masked_number,
@@ -110,30 +208,45 @@ pub(super) async fn read<E: From<sqlx::Error>>(
     )
     .fetch(conn);
     while let Some(row) = rows.try_next().await? {
-        if let Some(author) = row.author {
-            reader.take(author, row.author_key.as_deref());
-        }
-        let words = row.body_sealed.map(|body| reader.words(row.author, row.id, &body));
-        let media = row.media_sealed.map(|media| reader.media(row.author, row.id, &media));
-        let is_whole = !matches!(words, Some(Err(_))) && !matches!(media, Some(Err(_)));
-        let why = row.erased_at.map_or(Why::Unreadable, |at| Why::Erased(at.to_jiff()));
-        show(&Entry {
-            conversation: row.conversation,
-            leaf: row.leaf,
-            at: row.at.to_jiff(),
-            id: row.id,
-            kind: row.kind,
-            rule: row.rule,
-            person: row.person,
-            recipient: row.recipient,
-            masked_number: row.masked_number,
-            carrier_id: row.carrier_id,
-            text: row.text,
-            detail: row.detail,
-            words: words.and_then(Result::ok),
-            media: media.and_then(Result::ok),
-            excluded: (!is_whole).then_some(why),
-        })?;
+        let shelf = row.conversation.map_or(Shelf::Rest, Shelf::Conversation);
+        show(&row.open(reader, shelf))?;
+    }
+    Ok(())
+}
+
+/// Shows these records that belong to no conversation, in their order, as far as the query's checkpoint
+/// covers them.
+pub(super) async fn read_alone<E: From<sqlx::Error>>(
+    conn: &mut PgConnection,
+    reader: &mut Reader<'_>,
+    query: &Query,
+    some: &[Alone],
+    mut show: impl FnMut(&Entry) -> Result<(), E>,
+) -> Result<(), E> {
+    let times: Vec<SqlTimestamp> = some.iter().map(|one| one.at.to_sqlx()).collect();
+    let ids: Vec<Uuid> = some.iter().map(|one| one.id.uuid()).collect();
+    let shelves: HashMap<RecordId, &Shelf> = some.iter().map(|one| (one.id, &one.shelf)).collect();
+    let mut rows = sqlx::query_as!(
+        Row,
+        r#"select r.conversation_id as "conversation: ConversationId", l.index as "leaf!",
+               l.at as "at!", l.id as "id!: RecordId", r.kind as "kind!", r.rule,
+               r.person_id as "person: PersonId", r.recipient_id as "recipient: PersonId",
+               r.masked_number, r.carrier_id, r.text_id as "text: TextId", r.detail,
+               r.body_sealed, r.media_sealed, r.author_id as "author: PersonId",
+               k.wrapped_key as "author_key?", k.erased_at as "erased_at?: SqlTimestamp"
+           from unnest($1::timestamptz[], $2::uuid[]) with ordinality as place (at, id, n)
+           join audit_leaf l on l.at = place.at and l.id = place.id and l.index < $3
+           join audit_record r on r.at = place.at and r.id = place.id
+           left join person k on k.id = r.author_id
+           order by place.n"#,
+        times as Vec<SqlTimestamp>,
+        &ids,
+        query.covered.unwrap_or(i64::MAX),
+    )
+    .fetch(conn);
+    while let Some(row) = rows.try_next().await? {
+        let shelf = shelves.get(&row.id).map_or(Shelf::Rest, |shelf| (*shelf).clone());
+        show(&row.open(reader, shelf))?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Records as a page to read and to print: one conversation after the other, day by day.
+//! Records as a page to read and to print: one conversation after the other, day by day; and behind them
+//! what belongs to none, by whose it was.
 //!
 //! A page stands alone: its style is in it, it runs nothing and asks for nothing. Whatever somebody
 //! texted stands in it as text.
@@ -17,7 +18,7 @@ use super::{
     entry::{Entry, Why},
     folder::{Folder, Sheet},
 };
-use crate::ids::{ConversationId, PersonId};
+use crate::{audit::search::Shelf, ids::PersonId};
 
 /// After how many records a page ends: with the conversation, and in the middle of a long one.
 const PAGE: u64 = 2_000;
@@ -36,9 +37,9 @@ pub(super) struct Pages {
     current: Option<Current>,
 }
 
-/// Where in a conversation the writing is.
+/// Where in a conversation the writing is, or in what belongs to none.
 struct Current {
-    conversation: ConversationId,
+    shelf: Shelf,
     day: Option<Date>,
     /// Who takes part, the first on one side, all others on the other.
     people: Vec<PersonId>,
@@ -58,7 +59,7 @@ impl Pages {
         head: &Head,
         entry: &Entry,
     ) -> io::Result<()> {
-        let is_other = self.current.as_ref().is_none_or(|it| it.conversation != entry.conversation);
+        let is_other = self.current.as_ref().is_none_or(|it| it.shelf != entry.shelf);
         if self.records >= LONGEST || is_other && self.records >= PAGE {
             self.turn(folder)?;
         }
@@ -76,7 +77,7 @@ impl Pages {
             } else {
                 ("</ol></section>", "")
             };
-            write!(page, "{end}<section><h2>Conversation {}{more}</h2>", entry.conversation)?;
+            write!(page, "{end}<section><h2>{}{more}</h2>", Text(&entry.shelf.title()))?;
             current.day = None;
         }
         current.write(&mut page, entry)?;
@@ -118,7 +119,7 @@ impl Pages {
     pub(super) fn close(mut self, folder: &mut Folder, head: &Head) -> io::Result<()> {
         if self.count == 0 {
             let mut page = self.begin(folder, head)?;
-            page.write_all(b"<section><p>No conversation fits.</p><ol>")?;
+            page.write_all(b"<section><p>Nothing fits.</p><ol>")?;
             self.page = Some(page);
         }
         self.turn(folder)
@@ -127,12 +128,7 @@ impl Pages {
 
 impl Current {
     fn of(entry: &Entry) -> Self {
-        Self {
-            conversation: entry.conversation,
-            day: None,
-            people: Vec::new(),
-            recent: VecDeque::new(),
-        }
+        Self { shelf: entry.shelf.clone(), day: None, people: Vec::new(), recent: VecDeque::new() }
     }
 
     fn write(&mut self, page: &mut Sheet, entry: &Entry) -> io::Result<()> {
@@ -194,6 +190,9 @@ fn said(page: &mut Sheet, entry: &Entry, is_repeated: bool) -> io::Result<()> {
         }
         (_, Some(Why::Unreadable)) => {
             page.write_all(b"<p class=\"gone\">cannot be read any more</p>")?;
+        }
+        (_, Some(Why::Withheld)) => {
+            page.write_all(b"<p class=\"gone\">what they wrote about it is not handed out</p>")?;
         }
         (Some(words), None) if !is_repeated => {
             write!(page, "<p class=\"words\" dir=\"auto\">{}</p>", Text(words))?;

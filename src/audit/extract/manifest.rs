@@ -55,6 +55,9 @@ pub struct Manifest {
     pub conversations: u64,
     /// How many records.
     pub records: u64,
+    /// Those of them that belong to no conversation.
+    #[serde(default)]
+    pub of_no_conversation: u64,
     /// Those of them whose words are not in it.
     pub excluded: Excluded,
     /// Months within that time that were removed because they were old.
@@ -74,9 +77,21 @@ pub struct Excluded {
     pub erased: u64,
     /// They cannot be opened.
     pub unreadable: u64,
+    /// Staff wrote them about what they did.
+    #[serde(default)]
+    pub withheld: u64,
 }
 
 impl Manifest {
+    /// How much is in it, in words.
+    pub fn counted(&self) -> String {
+        let most = format!("{} records of {} conversations", self.records, self.conversations);
+        match self.of_no_conversation {
+            0 => most,
+            some => format!("{most}, {some} of them of none,"),
+        }
+    }
+
     /// Writes it into the folder of its files, and its signature.
     pub(super) fn write(&self, folder: &Folder, signer: &Signer) -> io::Result<()> {
         let text = format!("{}\n", serde_json::to_string_pretty(self)?);

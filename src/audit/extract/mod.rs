@@ -2,7 +2,7 @@
 //! manifest.
 //!
 //! An export holds the conversations that a search finds, whole within the times that were asked for,
-//! as far as a checkpoint covers them. So the same export of the same checkpoint is the same, byte by
+//! and the records of none with what became of their texts, as far as a checkpoint covers them. So the same export of the same checkpoint is the same, byte by
 //! byte, as long as nobody was forgotten and nothing removed in between. Who makes one puts that on
 //! record before.
 
@@ -13,6 +13,7 @@ mod folder;
 mod html;
 mod jsonl;
 mod mail;
+mod making;
 mod manifest;
 mod proof;
 mod rsmf;
@@ -25,7 +26,7 @@ use jiff_sqlx::ToSqlx;
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use self::body::Pages;
+use self::{body::Pages, making::Making};
 pub use self::{
     folder::{Folder, Listed},
     manifest::{Excluded, FolderError, Manifest, Verified, verify},
@@ -36,13 +37,9 @@ use super::{
     note::{Checkpoint, NoteError, Signer},
     pace::Pace,
     reader::Reader,
-    search,
-    search::Query,
+    search::{self, Query},
 };
 use crate::vault::Vault;
-
-/// How many conversations are read at once.
-const CHUNK: u32 = 200;
 
 /// How an export is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// Each of them.
-    pub const ALL: [Self; 3] = [Self::Csv, Self::Html, Self::Rsmf];
+    pub const ALL: [Self; 4] = [Self::Csv, Self::Html, Self::Jsonl, Self::Rsmf];
 
     /// The word for it in a manifest.
     pub fn as_str(self) -> &'static str {
@@ -135,31 +132,23 @@ pub async fn write(
     query: &Query,
     order: Order<'_>,
     signer: &Signer,
-    mut folder: Folder,
+    folder: Folder,
     mut progress: impl FnMut(Progress),
 ) -> Result<Manifest, ExtractError> {
     let checkpoint = Checkpoint::read(order.checkpoint)?;
     let removed_months = removed_months(conn, query).await?;
-    let ids = search::ids(conn, vault, query).await?;
+    let (ids, alone) = search::all(conn, vault, query).await?;
     keep_to_indexes(conn).await?;
-    let mut reader = Reader::new(vault);
     let head = Head::of(order, query, &removed_months);
-    let mut pages = Pages::new(order.kind, head, &folder)?;
-    let mut far = Progress { conversations_in_all: ids.len() as u64, ..Progress::default() };
+    let pages = Pages::new(order.kind, head, &folder)?;
+    let far = Progress { conversations_in_all: ids.len() as u64, ..Progress::default() };
+    let mut making = Making { query, reader: Reader::new(vault), pages, folder, far };
     progress(far);
-    let (mut left, mut pace) = (&*ids, Pace::begin(conn).await?);
-    while !left.is_empty() {
-        let (some, rest) = left.split_at(left.len().min(pace.batch(CHUNK) as usize));
-        entry::read(conn, &mut reader, query, some, |entry| {
-            pages.add(&mut folder, entry).map_err(ExtractError::from)
-        })
-        .await?;
-        far.conversations += some.len() as u64;
-        far.records = pages.tally.records;
-        progress(far);
-        pace.rest(conn).await?;
-        left = rest;
-    }
+    let mut pace = Pace::begin(conn).await?;
+    making.conversations(conn, &mut pace, &ids, &mut progress).await?;
+    let alone = search::with_fates(conn, query, &alone).await?;
+    making.alone(conn, &mut pace, &alone, &mut progress).await?;
+    let Making { pages, mut folder, .. } = making;
     if self::removed_months(conn, query).await? != removed_months {
         return Err(ExtractError::Removed);
     }
@@ -181,6 +170,7 @@ pub async fn write(
         last: tally.last,
         conversations: tally.conversations,
         records: tally.records,
+        of_no_conversation: tally.alone,
         excluded: tally.excluded,
         removed_months,
         proven: tally.leaves.len() as u64,
@@ -228,7 +218,7 @@ impl Head {
         let mut lines = vec![
             ("For", order.requester.to_owned()),
             ("Reason", order.reason.to_owned()),
-            ("Conversations of", query.to_string()),
+            ("Asked for", query.to_string()),
         ];
         lines.extend(order.approver.map(|approver| ("Approved by", approver.to_owned())));
         lines.extend(order.case.map(|case| ("Case", case.to_owned())));

@@ -4,6 +4,7 @@
 //! The leaves from the first to the last that the checkpoint counts, in their order: of an exported
 //! record the leaf and the record itself, words encrypted, so that its hash can be made anew; of what
 //! lies between them the roots of the largest full trees that hold none. All together make the root.
+//! Where the roots of full trees are stored, only the leaves around the records are read.
 
 use std::{
     collections::BTreeMap,
@@ -24,6 +25,7 @@ use crate::audit::{
     export::{self, Sealed},
     note::Checkpoint,
     pace::Pace,
+    subtrees::{self, HEIGHT, LEAVES},
     tree::{Frontier, Hash},
     walk,
 };
@@ -53,9 +55,18 @@ pub(super) async fn write(
     let columns = canonical::columns(conn).await?;
     let mut proof = Proof { to: folder.file(NAME)?, tree: Frontier::default(), gap: Vec::new() };
     proof.put(&Line::Head { format: FORMAT.to_owned(), columns: export::named(&columns) })?;
+    let stored = subtrees::under(conn, checkpoint).await?;
     let (mut at, mut left, mut pace) = (0, leaves, Pace::begin(conn).await?);
     while at < checkpoint.size {
-        let to = checkpoint.size.min(at + u64::from(pace.batch(BATCH)));
+        if let Some(root) = skipped(&stored, left, at) {
+            proof.pass(at, HEIGHT, root);
+            at += LEAVES;
+            continue;
+        }
+        let mut to = checkpoint.size.min(at + u64::from(pace.batch(BATCH)));
+        // Up to where the next may be skipped.
+        let mut ends = (at / LEAVES + 1..).map(|tree| tree * LEAVES).take_while(|end| *end < to);
+        to = ends.find(|end| skipped(&stored, left, *end).is_some()).unwrap_or(to);
         let (some, rest) = left.split_at(left.partition_point(|leaf| *leaf < to));
         let mut records = records(conn, &columns, some).await?.into_iter().peekable();
         let query = format!(
@@ -66,7 +77,7 @@ pub(super) async fn write(
             if let Some(record) = records.next_if(|record| record.index == index) {
                 return proof.leaf(hash, record).map_err(sqlx::Error::from);
             }
-            proof.pass(index, hash);
+            proof.pass(index, 0, hash);
             Ok(())
         })
         .await?;
@@ -78,6 +89,14 @@ pub(super) async fn write(
         return Err(ExtractError::Contradiction(checkpoint.size));
     }
     Ok(folder.close(proof.to)?)
+}
+
+/// The stored root of the tree that begins at this place, where none of these leaves is in it.
+fn skipped(stored: &[Hash], leaves: &[u64], at: u64) -> Option<Hash> {
+    let root = stored.get(usize::try_from(at / LEAVES).ok()?)?;
+    let next = leaves.get(leaves.partition_point(|leaf| *leaf < at));
+    let is_free = at.is_multiple_of(LEAVES) && next.is_none_or(|leaf| *leaf >= at + LEAVES);
+    is_free.then_some(*root)
 }
 
 fn leaf(row: &copy::Row<'_>) -> Option<(u64, Hash)> {
@@ -127,9 +146,9 @@ impl Proof {
         self.put(&Line::Leaf(record))
     }
 
-    /// Passes a leaf of which nothing is exported.
-    fn pass(&mut self, index: u64, hash: Hash) {
-        let (mut from, mut height, mut tree) = (index, 0, hash);
+    /// Passes a leaf, or a full tree of them, of which nothing is exported.
+    fn pass(&mut self, index: u64, levels: u32, root: Hash) {
+        let (mut from, mut height, mut tree) = (index, levels, root);
         while let Some((left, _, root)) =
             self.gap.pop_if(|(left, it, _)| *it == height && left.trailing_zeros() > height)
         {

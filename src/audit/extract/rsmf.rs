@@ -1,5 +1,6 @@
 //! Records as RSMF 2.0, which the programs of lawyers read: for each conversation and day in UTC a
-//! mail whose attachment says in JSON who said what.
+//! mail whose attachment says in JSON who said what. What belongs to no conversation stands in channels:
+//! one for each person, for what strangers sent to each masked number, for what staff did, and for the rest.
 
 use std::{
     io::{self, Cursor, Write},
@@ -16,17 +17,17 @@ use super::{
     folder::Folder,
     mail,
 };
-use crate::ids::{ConversationId, PersonId};
+use crate::{audit::search::Shelf, ids::PersonId};
 
 /// How many records a file holds at most.
 const LONGEST: usize = 10_000;
 /// Who says Maskline's own words.
 const OWN: &str = "maskline";
 
-/// Files that are being written: the records of one conversation on one day at a time.
+/// Files that are being written: the records of one conversation or channel on one day at a time.
 #[derive(Default)]
 pub(super) struct Slices {
-    slice: Option<(ConversationId, Date)>,
+    slice: Option<(Shelf, Date)>,
     /// How many files of that day there are.
     part: u32,
     entries: Vec<Entry>,
@@ -35,10 +36,11 @@ pub(super) struct Slices {
 impl Slices {
     /// Adds a record.
     pub(super) fn record(&mut self, folder: &mut Folder, entry: &Entry) -> io::Result<()> {
-        let slice = (entry.conversation, entry.at.to_zoned(TimeZone::UTC).date());
-        if self.slice != Some(slice) || self.entries.len() == LONGEST {
+        let slice = (entry.shelf.clone(), entry.at.to_zoned(TimeZone::UTC).date());
+        let is_same = self.slice.as_ref() == Some(&slice);
+        if !is_same || self.entries.len() == LONGEST {
             self.close(folder)?;
-            self.part = if self.slice == Some(slice) { self.part + 1 } else { 1 };
+            self.part = if is_same { self.part + 1 } else { 1 };
             self.slice = Some(slice);
         }
         self.entries.push(entry.clone());
@@ -48,18 +50,19 @@ impl Slices {
     /// Ends the file.
     pub(super) fn close(&mut self, folder: &mut Folder) -> io::Result<()> {
         let entries = mem::take(&mut self.entries);
-        let (Some((conversation, day)), Some(first), Some(last)) =
-            (self.slice, entries.first(), entries.last())
+        let (Some((place, day)), Some(first), Some(last)) =
+            (&self.slice, entries.first(), entries.last())
         else {
             return Ok(());
         };
         let events = events(&entries);
         let people = people(&entries);
-        let manifest = manifest(conversation, &people, &events, &entries);
-        let subject = format!("Conversation {conversation} on {day}");
+        let (key, title) = (place.key(), place.title());
+        let manifest = manifest(place, &people, &events, &entries);
+        let subject = format!("{title} on {day}");
         let mail = mail::Mail {
             subject: &subject,
-            collection: &conversation.to_string(),
+            collection: &key,
             first: first.at,
             last: last.at,
             events: events.len(),
@@ -68,7 +71,7 @@ impl Slices {
             zip: &zipped(&manifest)?,
         };
         let part = if self.part > 1 { format!("-{}", self.part) } else { String::new() };
-        let mut sheet = folder.file(&format!("{day}/{conversation}{part}.rsmf"))?;
+        let mut sheet = folder.file(&format!("{day}/{key}{part}.rsmf"))?;
         sheet.write_all(&mail.to_bytes())?;
         folder.close(sheet)
     }
@@ -115,7 +118,7 @@ fn custom(name: &str, value: impl Into<String>) -> Custom {
 #[derive(Debug, Serialize)]
 struct Manifest<'a> {
     version: &'static str,
-    eventcollectionid: ConversationId,
+    eventcollectionid: String,
     participants: Vec<Value>,
     conversations: [Value; 1],
     events: &'a [Event],
@@ -187,6 +190,7 @@ fn event(entry: &Entry) -> Event {
     let gone = entry.excluded.map(|why| match why {
         Why::Erased(at) => format!("(words erased on {at})"),
         Why::Unreadable => "(cannot be read any more)".to_owned(),
+        Why::Withheld => format!("{} (what they wrote about it is not handed out)", heading(entry)),
     });
     let mut more = vec![custom("Record", entry.leaf.to_string()), custom("Kind", &*entry.kind)];
     more.extend(entry.rule.as_ref().map(|rule| custom("Rule", rule)));
@@ -196,12 +200,17 @@ fn event(entry: &Entry) -> Event {
     more.extend(entry.detail.as_ref().filter(|it| !it.is_empty()).map(|it| custom("Detail", it)));
     more.extend(entry.excluded.map(|why| custom("Excluded", why.as_str())));
     more.extend(entry.media.as_ref().map(|media| custom("Pictures", media.to_string())));
+    // Whom a deed of staff was about has not done it.
+    let is_deed = entry.shelf == Shelf::Staff;
+    let about = entry.person.filter(|_| is_deed);
+    more.extend(about.map(|person| custom("Person", display(&person.to_string()))));
+    let doer = entry.person.filter(|_| !is_deed);
     let note = (!is_text).then(|| heading(entry));
     Event {
         id: entry.id.to_string(),
         kind,
-        participant: entry.person.map(|id| id.to_string()).or(is_text.then(|| OWN.to_owned())),
-        conversation: entry.conversation.to_string(),
+        participant: doer.map(|id| id.to_string()).or(is_text.then(|| OWN.to_owned())),
+        conversation: entry.shelf.key(),
         timestamp: entry.at.to_string(),
         body: entry.words.clone().or(gone).or(note),
         direction,
@@ -233,7 +242,7 @@ fn display(id: &str) -> String {
 }
 
 fn manifest<'a>(
-    conversation: ConversationId,
+    shelf: &Shelf,
     people: &[String],
     events: &'a [Event],
     entries: &[Entry],
@@ -246,15 +255,16 @@ fn manifest<'a>(
         .iter()
         .map(|id| json!({"id": id, "display": display(id), "account_id": id}))
         .collect::<Vec<_>>();
+    let kind = if matches!(shelf, Shelf::Conversation(_)) { "direct" } else { "channel" };
     Manifest {
         version: mail::VERSION,
-        eventcollectionid: conversation,
+        eventcollectionid: shelf.key(),
         participants,
         conversations: [json!({
-            "id": conversation,
-            "display": format!("Conversation {conversation}"),
+            "id": shelf.key(),
+            "display": shelf.title(),
             "platform": "sms",
-            "type": "direct",
+            "type": kind,
             "participants": people,
             "custom": numbers.iter().map(|it| custom("Masked number", *it)).collect::<Vec<_>>(),
         })],

@@ -140,7 +140,10 @@ fn found(row: Row, query: &Query, reader: &Reader<'_>) -> Option<Found> {
         }
     }
     Some(Found {
-        conversation: row.conversation,
+        conversation: Some(row.conversation),
+        record: None,
+        kind: None,
+        rule: None,
         first,
         last,
         records: hits.len() as u64,

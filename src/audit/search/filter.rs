@@ -16,7 +16,7 @@ use crate::{
 /// Within how much time a keyword may be looked for where no person and no conversation is named.
 const BOUND: SignedDuration = SignedDuration::from_hours(31 * 24);
 /// The kinds that tell what the carrier reported. Their records name a text and no conversation.
-const RECEIPTS: [Kind; 3] = [Kind::Reported, Kind::Delivered, Kind::Failed];
+pub(super) const RECEIPTS: [Kind; 3] = [Kind::Reported, Kind::Delivered, Kind::Failed];
 
 /// What is asked of a conversation. It is found if one of its records fits all that is asked of a
 /// record, and it fits itself.

@@ -53,7 +53,7 @@ pub struct Export {
     format: Written,
     #[command(flatten)]
     filters: Filters,
-    /// Conversations with this in their words.
+    /// Texts with this in their words.
     #[arg(long, value_name = "TEXT")]
     keyword: Option<String>,
     /// An earlier checkpoint, by the number of records that it counts: the same export once more.
@@ -130,15 +130,16 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     if is_watched {
         eprintln!();
     }
-    println!(
-        "{} records of {} conversations in {}",
-        made.records,
-        made.conversations,
-        what.to.display()
-    );
+    println!("{} in {}", made.counted(), what.to.display());
     let excluded = made.excluded.erased + made.excluded.unreadable;
     if excluded > 0 {
         println!("The words of {excluded} of them cannot be read: see excluded.csv");
+    }
+    if made.excluded.withheld > 0 {
+        println!(
+            "What staff wrote about {} of their deeds is not handed out: see excluded.csv",
+            made.excluded.withheld
+        );
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use crate::{
     vault::Vault,
 };
 
-/// Which conversations. What is given together must hold together.
+/// What is looked for. What is given together must hold together.
 #[derive(Debug, Args)]
 pub(super) struct Filters {
     /// What this person wrote, did or was sent: their whole id, or - to type their number.
@@ -30,7 +30,8 @@ pub(super) struct Filters {
     /// This conversation: its whole id.
     #[arg(long, value_name = "ID")]
     conversation: Option<ConversationId>,
-    /// The conversation of this text: the carrier's id of it, or Maskline's own.
+    /// The conversation of this text, or the text itself where it is of none: the carrier's id of it, or
+    /// Maskline's own.
     #[arg(long, value_name = "ID")]
     external: Option<String>,
     /// What happened then or later: a day or a time with --zone, or with its own, such as
@@ -52,7 +53,7 @@ pub(super) struct Filters {
     /// The rule that fired, or the answer that was given, such as `opt_out` or help.
     #[arg(long, value_name = "RULE", value_parser = rule)]
     rule: Option<String>,
-    /// Where the conversation stands: waiting, active or ended.
+    /// Where the conversation stands: waiting, active or ended. What belongs to none stands nowhere.
     #[arg(long, value_name = "STATE")]
     state: Option<Standing>,
     /// Texts that pictures came along with.

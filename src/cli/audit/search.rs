@@ -1,4 +1,4 @@
-//! `maskline audit search`: which conversations there are.
+//! `maskline audit search`: which conversations there are, and which records of none.
 
 use std::{io::IsTerminal, path::Path};
 
@@ -24,7 +24,9 @@ Example:  maskline audit search --person - --from 2026-03-01 --until 2026-04-01 
 --person - reads the number from the terminal or from standard input, so that no shell remembers it.
 A keyword is looked for in the words of each text, whatever its case, with --person, --conversation
 or --external, or within 31 days at most. The trail keeps its length and not the word.
-What the carrier reported of a text (--kind delivered, reported, failed) counts where it was promised.";
+What the carrier reported of a text (--kind delivered, reported, failed) counts where it was promised.
+A record that belongs to no conversation, such as the answer to a HELP, an opt-out or what staff did,
+is a row of its own: nothing stands under CONVERSATION and STATE, and WHAT says what happened.";
 
 /// What to find, and how to print it.
 #[derive(Debug, Args)]
@@ -34,10 +36,10 @@ pub struct Search {
     /// Texts with this in their words.
     #[arg(long, value_name = "TEXT")]
     keyword: Option<String>,
-    /// How many conversations at most.
+    /// How many conversations and records of none at most.
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
-    /// Go on behind an earlier page: what it ended with, or the cursor of a conversation in JSON.
+    /// Go on behind an earlier page: what it ended with, or the cursor of a row in JSON.
     #[arg(long, value_name = "CURSOR")]
     before: Option<Cursor>,
     /// A table for people, JSON for programs.
@@ -48,7 +50,7 @@ pub struct Search {
     by: By,
 }
 
-/// Finds conversations, once it is on record who looks for what.
+/// Finds what fits, once it is on record who looks for what.
 pub(super) async fn run(config: Option<&Path>, what: Search) -> Done {
     let (db, pen) = open_with_pen(config).await?;
     let mut printer = Printer::new(what.format);
@@ -80,14 +82,14 @@ pub(super) async fn run(config: Option<&Path>, what: Search) -> Done {
     let more = search::find(&mut tx, &pen.vault, &query, what.limit.into(), show).await?;
     tx.commit().await?;
     failed.map_or(Ok(()), Err)?;
-    printer.end("No conversation fits.");
+    printer.end("Nothing fits.");
     if let Some(cursor) = more {
         eprintln!("There may be more. The same again with --before {cursor}");
     }
     Ok(())
 }
 
-/// Prints conversations as they are found.
+/// Prints rows as they are found.
 struct Printer {
     format: Format,
     rows: usize,
@@ -128,8 +130,8 @@ impl Printer {
 
 fn heading() {
     println!(
-        "{:<36}  {:<20}  {:<20}  {:>7}  {:<7}  {:<18}  {:<26}  FLAGS",
-        "CONVERSATION", "LAST", "FIRST", "RECORDS", "STATE", "PEOPLE", "MASKED NUMBERS"
+        "{:<36}  {:<20}  {:<20}  {:>7}  {:<7}  {:<18}  {:<26}  {:<16}  FLAGS",
+        "CONVERSATION", "LAST", "FIRST", "RECORDS", "STATE", "PEOPLE", "MASKED NUMBERS", "WHAT"
     );
 }
 
@@ -139,15 +141,19 @@ fn line(found: &Found) {
         [(found.has_media, "pictures"), (found.is_flagged, "flagged"), (found.is_held, "held")];
     let flags: Vec<&str> =
         flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| flag).collect();
+    let no_state = if found.record.is_some() { "" } else { "-" };
+    let what: Vec<&str> =
+        [&found.kind, &found.rule].into_iter().flatten().map(|it| &**it).collect();
     println!(
-        "{:<36}  {:<20}  {:<20}  {:>7}  {:<7}  {:<18}  {:<26}  {}",
-        found.conversation.to_string(),
+        "{:<36}  {:<20}  {:<20}  {:>7}  {:<7}  {:<18}  {:<26}  {:<16}  {}",
+        found.conversation.map(|id| id.to_string()).unwrap_or_default(),
         moment(found.last),
         moment(found.first),
         found.records,
-        found.state.as_deref().unwrap_or("-"),
+        found.state.as_deref().unwrap_or(no_state),
         people.join(", "),
         found.masked_numbers.join(", "),
+        what.join(" "),
         flags.join(", "),
     );
 }

@@ -120,9 +120,8 @@ fn say_of_folder(found: &Verified, kept: usize, has_key: bool) -> Done {
     }
     let manifest = &found.manifest;
     println!(
-        "intact: {} records of {} conversations in {} files, for {} ({})",
-        manifest.records,
-        manifest.conversations,
+        "intact: {} in {} files, for {} ({})",
+        manifest.counted(),
         manifest.files.len(),
         manifest.requester,
         manifest.reason,

@@ -1,4 +1,4 @@
-//! Search: one box, its fields as chips, and the conversations that fit.
+//! Search: one box, its fields as chips, and the conversations and the records of none that fit.
 //!
 //! What is asked for stands in the address, so that it can be kept and handed on; except numbers, for
 //! which the person's id is put, and words, which are kept here under an id. Who looked for what, and
@@ -44,7 +44,7 @@ use crate::{
     people,
 };
 
-/// How many conversations are on a page.
+/// How many results are on a page.
 const PAGE: usize = 25;
 
 /// The page for searching.
@@ -73,6 +73,15 @@ struct Search {
 }
 
 impl Search {
+    /// What a record that belongs to no conversation says, as a heading.
+    fn happened(found: &Found) -> String {
+        let words = found.kind.as_deref().unwrap_or_default().replace('_', " ");
+        let mut rest = words.chars();
+        let first = rest.next().map(|c| c.to_ascii_uppercase()).unwrap_or_default();
+        let rule = found.rule.as_ref().map(|rule| format!(" ({rule})")).unwrap_or_default();
+        format!("{first}{}{rule}", rest.as_str())
+    }
+
     fn called(&self, person: &PersonId) -> String {
         let digits = self.digits.get(person).map_or("forgotten", String::as_str);
         format!("{} ({digits})", say::pseudonym(person))
@@ -81,10 +90,17 @@ impl Search {
     /// How many were found, in words.
     fn count(&self) -> String {
         let more = if self.next.is_some() { ", and there may be more" } else { "" };
-        match self.found.as_ref().map_or(0, Vec::len) {
-            1 => format!("1 conversation{more}"),
-            many => format!("{many} conversations{more}"),
+        let found = self.found.as_deref().unwrap_or_default();
+        let records = found.iter().filter(|one| one.record.is_some()).count();
+        let counted = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            many => format!("{many} {what}s"),
+        };
+        let conversations = counted(found.len() - records, "conversation");
+        if records == 0 {
+            return format!("{conversations}{more}");
         }
+        format!("{conversations}, {} of none{more}", counted(records, "record"))
     }
 }
 
@@ -209,7 +225,10 @@ async fn look(
     };
     let mut found = Vec::new();
     let next = search::find(&mut tx, &app.pen.vault, &query, PAGE, |one| found.push(one)).await?;
-    let told = format!("looked for {query}: {} conversations", found.len());
+    let records = found.iter().filter(|one| one.record.is_some()).count();
+    let conversations = found.len() - records;
+    let told =
+        format!("looked for {query}: {conversations} conversations, {records} records of none");
     audit::record(&mut tx, &[visitor.record("console_search", &told)], now).await?;
     tx.commit().await?;
     Ok(Ok((found, next)))

@@ -264,7 +264,7 @@ async fn the_same_export_is_the_same_file() {
     let (ann, _, conversation) = talk(&test).await;
     let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
     let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
-    for format in ["csv", "html", "rsmf"] {
+    for format in ["csv", "html", "jsonl", "rsmf"] {
         grant(&desk, &erin, &vera, &form(&conversation, format)).await;
         test.advance(SignedDuration::from_mins(3));
         let asked = desk.post("/exports", Some(&erin), &form(&conversation, format)).await;
@@ -495,4 +495,41 @@ async fn files_from_before_somebody_was_forgotten_open_no_more() {
     step(&test).await;
     assert!(kept(&test).is_empty());
     test.deliver().await;
+}
+
+#[tokio::test]
+async fn lines_of_json_are_asked_for_as_everything_else_is() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    talk(&test).await;
+    let zoe = test.phone("+14155550133");
+    zoe.texts("HELP").await;
+    test.deliver().await;
+    seal(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
+    let offered = desk.get("/exports/new?q=rule:help", Some(&erin)).await.body;
+    assert!(offered.contains("value=\"jsonl\"") && offered.contains("for programs"), "{offered}");
+    let mut asking = form("", "jsonl");
+    "rule:help".clone_into(&mut asking[0].1);
+    let page = grant(&desk, &erin, &vera, &asking).await;
+    assert_eq!(step(&test).await, 1);
+    let shown = desk.get(&page, Some(&erin)).await.body;
+    assert!(shown.contains("for programs (JSON lines)"), "{shown}");
+    assert!(shown.contains("<small>of no conversation</small>"), "{shown}");
+    let (_whole, out) = unpacked(&desk.take(&format!("{page}/file"), &erin).await.2);
+    let said = verified(&test, &out, &[]).done();
+    let manifest = out.manifest();
+    let counted = format!("intact: {0} records of 0 conversations, {0} of them", manifest.records);
+    assert!(said.starts_with(&counted), "{said}");
+    assert_eq!((manifest.kind.as_str(), manifest.approver.as_deref()), ("jsonl", Some("Vera")));
+    let text = out.read("records.jsonl");
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len() as u64, manifest.records);
+    let of = |kind: &str| lines.iter().filter(|line| line["kind"] == kind).count();
+    assert_eq!((of("received"), of("answered"), of("delivered")), (1, 1, 1), "{text}");
+    assert!(lines.iter().any(|line| line["words"] == "HELP"), "{text}");
+    fs::write(out.0.join("records.jsonl"), text.replace("HELP", "HALP")).unwrap();
+    assert!(verified(&test, &out, &[]).out.contains("WRONG  records.jsonl was changed"));
 }

@@ -50,7 +50,7 @@ async fn a_person_is_found_by_their_number_which_stands_nowhere() {
         [
             format!("by Erin, auditor, from 127.0.0.1: looked person {person} up by their number"),
             format!(
-                "by Erin, auditor, from 127.0.0.1: looked for person {person}, state active: 1 conversations"
+                "by Erin, auditor, from 127.0.0.1: looked for person {person}, state active: 1 conversations, 0 records of none"
             )
         ]
     );
@@ -80,7 +80,7 @@ async fn words_are_found_and_stand_in_no_address_and_no_record() {
     assert!(!address.to_lowercase().contains("bicycle"), "{address}");
     assert!(page.body.contains("1 conversation") && page.body.contains("Leave out words"));
     let (_, none) = looks_for(&desk, &erin, "from:2026-03-01 bicycles").await;
-    assert!(none.body.contains("No conversation fits"), "{}", none.body);
+    assert!(none.body.contains("Nothing fits"), "{}", none.body);
     assert!(test.column(LOOKED).await[0].contains("a keyword of 10 characters"));
     assert_eq!(test.places("bicycle").await, [""; 0], "they are sealed");
     assert_eq!(test.places("BICYCLE").await, [""; 0]);
@@ -98,7 +98,7 @@ async fn what_is_wrong_is_said_and_kept_in_the_box() {
     let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
     let blank = desk.get("/search", Some(&erin)).await.body;
     assert!(blank.contains("autofocus") && blank.contains("What can be asked for"));
-    assert!(!blank.contains("No conversation fits"));
+    assert!(!blank.contains("Nothing fits"));
     for (typed, says) in [
         ("colour:red", "no field called colour"),
         ("state:open", "waiting, active or ended"),
@@ -182,4 +182,25 @@ async fn a_search_is_saved_by_a_name_and_its_words_stand_nowhere() {
     assert!(!desk.get("/search", Some(&nora)).await.body.contains("Saved searches"));
     assert_eq!(desk.post(&remove, Some(&erin), &[]).await.status, 303);
     assert_eq!(desk.get(&link, Some(&erin)).await.status, 404);
+}
+
+#[tokio::test]
+async fn what_belongs_to_no_conversation_is_shown_by_itself() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let zoe = test.phone("+14155550133");
+    zoe.texts("HELP").await;
+    test.deliver().await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let (_, page) = looks_for(&desk, &erin, "rule:help").await;
+    let body = page.body;
+    for told in ["Received (help)", "Answered (help)", "no conversation", "…33", "+14155550100"] {
+        assert!(body.contains(told), "{told}: {body}");
+    }
+    assert!(body.contains("0 conversations, 2 records of none"), "{body}");
+    assert!(!body.contains("/conversations/") && body.contains("/exports/new?q=rule"), "{body}");
+    let digits = &zoe.number.digits()[1..];
+    assert!(!body.contains(digits));
+    let told = "looked for rule help: 0 conversations, 2 records of none";
+    assert!(test.column(LOOKED).await[0].ends_with(told));
 }

@@ -97,6 +97,6 @@ async fn a_transcript_says_what_is_not_there_any_more() {
 
     let none = Out::new();
     export(&test, &none, "html", &["--kind", "extended"]).done();
-    assert!(none.read("transcript-0001.html").contains("No conversation fits."));
+    assert!(none.read("transcript-0001.html").contains("Nothing fits."));
     assert_eq!(none.manifest().conversations, 0);
 }

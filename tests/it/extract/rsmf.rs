@@ -73,6 +73,16 @@ impl Mail {
     }
 }
 
+/// What a file says, seen to be as it must be.
+pub(super) fn read(text: &str) -> Value {
+    let mail = Mail::read(text);
+    let manifest = mail.manifest();
+    fits_the_published_structure(&manifest);
+    let count = manifest["events"].as_array().unwrap().len().to_string();
+    assert_eq!(value(&mail.head, "X-RSMF-EventCount"), count);
+    manifest
+}
+
 /// What a field of an object must be.
 enum Is<'a> {
     Text,
