@@ -16,11 +16,8 @@ pub(crate) const SECRET: &str = "a-secret-of-the-benchmark";
 pub(crate) const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// Whom a service logs in as.
 pub(crate) const SERVE: &str = "maskline_serve";
-/// What the server keeps pages in: on a machine that is there for PostgreSQL it is a quarter of the
-/// memory, by PostgreSQL's own advice. Its default, 128 MB, is meant to start anywhere.
-pub(crate) const SHARED_BUFFERS: &str = "2GB";
 /// How many files of 16 MB the write-ahead log has at the start of a figure.
-const LOG_FILES: u32 = 128;
+const LOG_FILES: u32 = 256;
 /// One text in so many says something that the others do not.
 pub(crate) const RARE: u64 = 10_000;
 
@@ -39,7 +36,7 @@ pub(crate) struct Database {
 impl Database {
     /// Starts a server and loads so many open conversations and records of the trail.
     pub(crate) async fn start(conversations: u64, records: u64) -> Self {
-        let options = Options { shared_buffers: SHARED_BUFFERS, ..Options::default() };
+        let options = Options { shared_buffers: shared_buffers(), ..Options::default() };
         let postgres = PrivatePostgres::start(options).await.unwrap();
         let pool = database::connect(&postgres.url("postgres").into()).await.unwrap();
         database::MIGRATIONS.run(&pool).await.unwrap();
@@ -67,7 +64,7 @@ impl Database {
     /// has run for a while. A new one makes each when it comes to it, and all commits wait meanwhile.
     async fn lay_out_log(&self) {
         self.run("alter system set max_wal_size = '8GB'").await;
-        self.run("alter system set min_wal_size = '2GB'").await;
+        self.run("alter system set min_wal_size = '4GB'").await;
         self.run("select pg_reload_conf()").await;
         for _ in 0..LOG_FILES {
             self.run("insert into bench_commit values (0)").await;
@@ -111,6 +108,15 @@ impl Database {
         ];
         Settings::from_values(values.into_iter().chain(more.iter().copied())).unwrap()
     }
+}
+
+/// What a server keeps pages in: a quarter of the memory, as PostgreSQL advises for a machine of its
+/// own. Its default, 128 MB, is meant to start anywhere.
+pub(crate) fn shared_buffers() -> String {
+    let known = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = known.lines().find_map(|line| line.strip_prefix("MemTotal:")?.strip_suffix("kB"));
+    let kilobytes: u64 = total.and_then(|total| total.trim().parse().ok()).unwrap_or(8 << 20);
+    format!("{}MB", kilobytes / 1024 / 4)
 }
 
 /// How many masked numbers carry so many conversations.

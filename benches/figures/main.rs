@@ -98,7 +98,7 @@ async fn main() {
     };
     let cores = std::thread::available_parallelism().unwrap();
     println!("{} s a figure of the webhook, {cores} cores", wishes.seconds);
-    println!("PostgreSQL with fsync on and shared_buffers of {}", database::SHARED_BUFFERS);
+    println!("PostgreSQL with fsync on and shared_buffers of {}", database::shared_buffers());
     if asked(Part::Webhook) {
         let small = Database::start(wishes.conversations, wishes.records).await;
         let rows = webhook::measure(&small, &wishes.connections, wishes.seconds).await;

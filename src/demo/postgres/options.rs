@@ -14,12 +14,13 @@ pub struct Options {
     /// How many connections the server takes.
     pub max_connections: u16,
     /// How much memory it keeps pages of the data in (`shared_buffers`), such as `64MB`.
-    pub shared_buffers: &'static str,
+    pub shared_buffers: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { data_dir: None, durable: true, max_connections: 100, shared_buffers: "64MB" }
+        let shared_buffers = "64MB".to_owned();
+        Self { data_dir: None, durable: true, max_connections: 100, shared_buffers }
     }
 }
 
@@ -33,7 +34,7 @@ impl Options {
             ("unix_socket_permissions", "0700"),
             ("port", &PORT.to_string()),
             ("max_connections", &self.max_connections.to_string()),
-            ("shared_buffers", self.shared_buffers),
+            ("shared_buffers", &self.shared_buffers),
             ("wal_level", "minimal"),
             ("max_wal_senders", "0"),
             ("fsync", durable),
