@@ -17,6 +17,7 @@ mod integrity;
 mod numbers;
 mod page;
 mod people;
+mod request;
 mod retention;
 mod reveal;
 mod say;

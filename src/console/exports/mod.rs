@@ -30,6 +30,7 @@ use self::{
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page},
+    request::DECIDED,
     say,
     search::{self, Chip},
     staff::Role,
@@ -106,7 +107,7 @@ async fn one(app: &App, visitor: &Visitor, id: &str) -> Result<Export, Failed> {
     let id: ExportId = id.parse().map_err(|_| Failed::Nothing)?;
     let is_approver = visitor.role() == Role::Approver;
     let found = store::find(&mut *app.db.acquire().await?, &app.pen.vault, id).await?;
-    let may_see = |job: &Job| is_approver || job.asker == visitor.id();
+    let may_see = |job: &Job| is_approver || job.request.asker == visitor.id();
     let job = found.filter(may_see).ok_or(Failed::Nothing)?;
     Ok(Export {
         frame: Frame::new(visitor, "Export", "/exports"),
@@ -146,15 +147,17 @@ async fn decide(
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let job = store::find(&mut tx, &app.pen.vault, id).await?.ok_or(Failed::Nothing)?;
-    if !store::decide(&mut tx, id, visitor.id(), is_granted, now).await? {
-        let problem = "It is decided already, or you asked for it yourself.";
+    if let Err(problem) = job.request.judge(visitor.id(), now) {
         return again(&app, &visitor, id, problem).await;
     }
-    let (rule, done) =
-        if is_granted { ("export_grant", "granted") } else { ("export_refuse", "refused") };
-    let said = format!("export {id} for {} {done}", job.asked_by);
-    audit::record(&mut tx, &[visitor.record(rule, &said)], now).await?;
+    if !store::decide(&mut tx, id, visitor.id(), is_granted, now).await? {
+        return again(&app, &visitor, id, DECIDED).await;
+    }
+    let (rules, what) = (("export_grant", "export_refuse"), format!("export {id}"));
+    let record = job.request.decided(&visitor, rules, what, is_granted, "");
+    audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
+    let done = if is_granted { "granted" } else { "refused" };
     Ok(Redirect::to(&format!("/exports/{id}?done={done}")).into_response())
 }
 
@@ -171,13 +174,10 @@ fn called(job: &Job) -> &'static str {
 /// The colour of the word for where it stands, and the word.
 fn standing(job: &Job, now: &Timestamp) -> (&'static str, &'static str) {
     match job.state {
-        Stands::Asked => (" warn", "waits for an approver"),
-        Stands::Refused => ("", "refused"),
         Stands::Waiting => ("", "waits to be written"),
         Stands::Running => ("", "is being written"),
-        Stands::Done if job.is_ready(*now) => (" good", "ready"),
         Stands::Failed => (" bad", "failed"),
-        Stands::Done | Stands::Expired => ("", "expired"),
+        _ => job.request.tag(*now, "ready", "expired"),
     }
 }
 

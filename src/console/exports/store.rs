@@ -7,7 +7,11 @@ use sqlx::PgConnection;
 use crate::{
     audit::extract::Kind,
     clock::SqlTimestamp,
-    console::{search::Expression, staff::Role},
+    console::{
+        request::{Decision, Request},
+        search::Expression,
+        staff::Role,
+    },
     ids::{ExportId, StaffId},
     vault::{Field, FileKey, Vault},
 };
@@ -62,15 +66,11 @@ pub(in crate::console) struct Job {
     pub(in crate::console) state: State,
     pub(super) scope: Expression,
     pub(super) format: Kind,
-    pub(super) reason: String,
-    pub(super) matter: String,
+    /// What is open until a time is its file.
+    pub(in crate::console) request: Request,
     pub(super) covered: i64,
-    pub(in crate::console) asker: StaffId,
-    pub(super) asked_by: String,
+    /// Of whoever asked.
     pub(super) role: Role,
-    pub(super) asked_at: Timestamp,
-    pub(super) decided_by: Option<String>,
-    pub(super) decided_at: Option<Timestamp>,
     /// Why it came to nothing, in words.
     pub(super) problem: Option<String>,
     pub(super) conversations: i64,
@@ -79,7 +79,6 @@ pub(in crate::console) struct Job {
     pub(super) bytes: Option<i64>,
     pub(super) sha256: Option<String>,
     pub(super) ended_at: Option<Timestamp>,
-    pub(super) expires_at: Option<Timestamp>,
     /// Where its file lies and what opens it, while it is written and until it is gone.
     pub(super) file: Option<(String, FileKey)>,
     pub(super) pieces: i32,
@@ -88,7 +87,7 @@ pub(in crate::console) struct Job {
 impl Job {
     /// Whether its file can be downloaded at this time.
     pub(in crate::console) fn is_ready(&self, now: Timestamp) -> bool {
-        self.state == State::Done && self.expires_at.is_some_and(|at| now < at)
+        self.state == State::Done && self.request.is_open(now)
     }
 
     /// Whether its page changes without whoever looks at it.
@@ -177,20 +176,26 @@ async fn read(
     let read = rows.into_iter().map(|row| {
         // That one does not open keeps nobody from seeing the others.
         let key = row.key_sealed.and_then(|it| FileKey::open(vault.own(), row.id, &it).ok());
-        Ok(Job {
-            id: row.id,
-            state: State::read(&row.state)?,
-            scope: scope(vault, row.id, &row.scope_sealed)?,
-            format: format(&row.format)?,
-            reason: row.reason,
+        let state = State::read(&row.state)?;
+        let decided_at = row.decided_at.map(SqlTimestamp::to_jiff);
+        let is_granted = Some(state != State::Refused);
+        let request = Request {
             matter: row.matter,
-            covered: row.checkpoint_size,
+            reason: row.reason,
             asker: row.asked_by,
             asked_by: row.asked_name,
-            role: Role::read(&row.role)?,
             asked_at: row.asked_at.to_jiff(),
-            decided_by: row.decided_name,
-            decided_at: row.decided_at.map(SqlTimestamp::to_jiff),
+            decision: Decision::of(row.decided_name, decided_at, is_granted),
+            open_until: row.expires_at.map(SqlTimestamp::to_jiff),
+        };
+        Ok(Job {
+            id: row.id,
+            state,
+            request,
+            scope: scope(vault, row.id, &row.scope_sealed)?,
+            format: format(&row.format)?,
+            covered: row.checkpoint_size,
+            role: Role::read(&row.role)?,
             problem: row.problem,
             conversations: row.conversations,
             conversations_in_all: row.conversations_in_all,
@@ -198,7 +203,6 @@ async fn read(
             bytes: row.bytes,
             sha256: row.sha256,
             ended_at: row.ended_at.map(SqlTimestamp::to_jiff),
-            expires_at: row.expires_at.map(SqlTimestamp::to_jiff),
             file: row.storage_key.zip(key),
             pieces: row.pieces,
         })

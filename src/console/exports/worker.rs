@@ -121,7 +121,7 @@ async fn take(app: &App) -> sqlx::Result<Option<(Claim, Job, Query)>> {
         };
         let job = store::find(&mut tx, &app.pen.vault, claim.id).await?;
         let job = job.ok_or(sqlx::Error::RowNotFound)?;
-        let query = search::wanted(&mut tx, &job.scope, None, job.asked_at).await?;
+        let query = search::wanted(&mut tx, &job.scope, None, job.request.asked_at).await?;
         let begun = match query {
             Ok(query) => {
                 let query = query.covered_by(job.covered);
@@ -148,8 +148,8 @@ fn told(job: &Job, query: &Query) -> String {
         "{query}, of the first {} records, as {}, {}: {}",
         job.covered,
         job.format.as_str(),
-        job.matter,
-        job.reason
+        job.request.matter,
+        job.request.reason
     )
 }
 
@@ -161,10 +161,10 @@ async fn note(
     what: &str,
     now: jiff::Timestamp,
 ) -> sqlx::Result<()> {
-    let approver = job.decided_by.as_deref().unwrap_or_default();
+    let approver = job.request.decision.as_ref().map_or("", |it| &it.by);
     let detail = format!(
         "by {}, {}, approved by {approver}: export {} {what}",
-        job.asked_by, job.role, job.id
+        job.request.asked_by, job.role, job.id
     );
     let record = Record { rule: Some(rule), detail: Some(detail), ..Record::of(Kind::Staff) };
     audit::record(conn, &[record], now).await

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::SqlTimestamp,
+    console::request::{Decision, Request},
     ids::{ConversationId, PersonId, RevealId, StaffId},
 };
 
@@ -34,31 +35,14 @@ pub(super) struct Ask {
 pub(in crate::console) struct Reveal {
     pub(super) id: RevealId,
     pub(super) whose: Whose,
-    pub(super) reason: String,
-    pub(super) matter: String,
+    pub(in crate::console) request: Request,
     pub(super) minutes: i32,
-    pub(super) asker: StaffId,
-    pub(super) asked_by: String,
-    pub(super) asked_at: Timestamp,
-    pub(in crate::console) is_glass_broken: bool,
-    pub(super) decided_by: Option<String>,
-    pub(super) is_granted: Option<bool>,
-    pub(super) open_until: Option<Timestamp>,
+    pub(super) is_glass_broken: bool,
     pub(super) reviewed_by: Option<String>,
     pub(super) review: Option<String>,
 }
 
 impl Reveal {
-    /// Whether its numbers are shown at this time.
-    pub(in crate::console) fn is_open(&self, now: Timestamp) -> bool {
-        self.open_until.is_some_and(|until| now < until)
-    }
-
-    /// Whether somebody must decide on it.
-    pub(in crate::console) fn waits(&self) -> bool {
-        self.is_granted.is_none() && !self.is_glass_broken
-    }
-
     /// Whether somebody must review it.
     pub(in crate::console) fn is_red(&self) -> bool {
         self.is_glass_broken && self.reviewed_by.is_none()
@@ -112,7 +96,8 @@ async fn read(conn: &mut PgConnection, id: Option<RevealId>) -> sqlx::Result<Vec
     let rows = sqlx::query!(
         r#"select r.id, r.person_id, r.conversation_id, r.reason, r.matter, r.minutes,
                r.asked_by, asker.name as asked_name, r.asked_at, r.is_glass_broken,
-               decider.name as "decided_name?", r.is_granted,
+               decider.name as "decided_name?", r.decided_at as "decided_at: SqlTimestamp",
+               r.is_granted,
                r.open_until as "open_until: SqlTimestamp",
                reviewer.name as "reviewed_name?", r.review
            from reveal r
@@ -133,19 +118,22 @@ async fn read(conn: &mut PgConnection, id: Option<RevealId>) -> sqlx::Result<Vec
         let whose = person
             .map(|id| Whose::Person(id.into()))
             .or(conversation.map(|id| Whose::Conversation(id.into())))?;
-        Some(Reveal {
-            id: row.id,
-            whose,
-            reason: row.reason,
+        let decided_at = row.decided_at.map(SqlTimestamp::to_jiff);
+        let request = Request {
             matter: row.matter,
-            minutes: row.minutes,
+            reason: row.reason,
             asker: row.asked_by,
             asked_by: row.asked_name,
             asked_at: row.asked_at.to_jiff(),
-            is_glass_broken: row.is_glass_broken,
-            decided_by: row.decided_name,
-            is_granted: row.is_granted,
+            decision: Decision::of(row.decided_name, decided_at, row.is_granted),
             open_until: row.open_until.map(SqlTimestamp::to_jiff),
+        };
+        Some(Reveal {
+            id: row.id,
+            whose,
+            request,
+            minutes: row.minutes,
+            is_glass_broken: row.is_glass_broken,
             reviewed_by: row.reviewed_name,
             review: row.review,
         })

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
-use self::store::{Ask, Kind, Request};
+use self::store::{Ask, Kind, Wish};
 pub(super) use self::{
     decide::{grant, refuse},
     save::save,
@@ -40,7 +40,7 @@ use crate::{
 #[template(path = "subjects.html")]
 struct Subjects {
     frame: Frame,
-    listed: Vec<Request>,
+    listed: Vec<Wish>,
     may_ask: bool,
     problem: Option<&'static str>,
     now: Timestamp,
@@ -110,7 +110,7 @@ struct Subject {
     about: About,
     /// The matters of holds that keep what there is of them.
     held: Vec<String>,
-    requests: Vec<Request>,
+    wishes: Vec<Wish>,
     own: StaffId,
     may_ask: bool,
     may_decide: bool,
@@ -122,7 +122,8 @@ struct Subject {
 impl Subject {
     /// Whether the same is waiting already.
     fn waits(&self, kind: &str) -> bool {
-        self.requests.iter().any(|request| request.waits() && request.kind.as_str() == kind)
+        let same = |wish: &Wish| wish.kind.as_str() == kind && wish.request.waits(self.now);
+        self.wishes.iter().any(same)
     }
 }
 
@@ -176,7 +177,7 @@ async fn look(
         person,
         about,
         held: holds::on_person(conn, person).await?,
-        requests: store::about(conn, person).await?,
+        wishes: store::about(conn, person).await?,
         own: visitor.id(),
         may_ask: visitor.role() == Role::Auditor,
         may_decide: visitor.role() == Role::Approver,

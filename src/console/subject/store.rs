@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use crate::{
     clock::SqlTimestamp,
+    console::request::{Decision, Request},
     ids::{PersonId, StaffId, SubjectRequestId},
 };
 
@@ -43,32 +44,13 @@ impl Kind {
     }
 }
 
-/// A request as staff see it.
+/// What somebody asks for, as staff see it.
 #[derive(Debug)]
-pub(in crate::console) struct Request {
+pub(in crate::console) struct Wish {
     pub(super) id: SubjectRequestId,
     pub(super) person: PersonId,
     pub(super) kind: Kind,
-    pub(super) reason: String,
-    pub(super) matter: String,
-    pub(super) asker: StaffId,
-    pub(super) asked_by: String,
-    pub(super) asked_at: Timestamp,
-    pub(super) decided_by: Option<String>,
-    pub(super) is_granted: Option<bool>,
-    pub(super) open_until: Option<Timestamp>,
-}
-
-impl Request {
-    /// Whether somebody must decide on it.
-    pub(in crate::console) fn waits(&self) -> bool {
-        self.is_granted.is_none()
-    }
-
-    /// Whether its export can be saved at this time.
-    pub(super) fn is_open(&self, now: Timestamp) -> bool {
-        self.open_until.is_some_and(|until| now < until)
-    }
+    pub(in crate::console) request: Request,
 }
 
 /// What is asked for, and why.
@@ -104,12 +86,12 @@ pub(super) async fn ask(
 }
 
 /// Lists the last hundred, those that wait in front.
-pub(in crate::console) async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Request>> {
+pub(in crate::console) async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Wish>> {
     read(conn, None, None).await
 }
 
 /// Lists those about one person.
-pub(super) async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Vec<Request>> {
+pub(super) async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Vec<Wish>> {
     read(conn, None, Some(person)).await
 }
 
@@ -117,7 +99,7 @@ pub(super) async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Re
 pub(super) async fn find(
     conn: &mut PgConnection,
     id: SubjectRequestId,
-) -> sqlx::Result<Option<Request>> {
+) -> sqlx::Result<Option<Wish>> {
     Ok(read(conn, Some(id), None).await?.pop())
 }
 
@@ -125,11 +107,12 @@ async fn read(
     conn: &mut PgConnection,
     id: Option<SubjectRequestId>,
     person: Option<PersonId>,
-) -> sqlx::Result<Vec<Request>> {
+) -> sqlx::Result<Vec<Wish>> {
     let rows = sqlx::query!(
         r#"select r.id, r.person_id, r.kind, r.reason, r.matter, r.asked_by,
                asker.name as asked_name, r.asked_at, decider.name as "decided_name?",
-               r.is_granted, r.open_until as "open_until: SqlTimestamp"
+               r.decided_at as "decided_at: SqlTimestamp", r.is_granted,
+               r.open_until as "open_until: SqlTimestamp"
            from subject_request r
            join staff asker on asker.id = r.asked_by
            left join staff decider on decider.id = r.decided_by
@@ -142,19 +125,18 @@ async fn read(
     .fetch_all(conn)
     .await?;
     let read = rows.into_iter().filter_map(|row| {
-        Some(Request {
-            id: row.id.into(),
-            person: row.person_id.into(),
-            kind: Kind::read(&row.kind)?,
-            reason: row.reason,
+        let decided_at = row.decided_at.map(SqlTimestamp::to_jiff);
+        let request = Request {
             matter: row.matter,
+            reason: row.reason,
             asker: row.asked_by.into(),
             asked_by: row.asked_name,
             asked_at: SqlTimestamp::to_jiff(row.asked_at),
-            decided_by: row.decided_name,
-            is_granted: row.is_granted,
+            decision: Decision::of(row.decided_name, decided_at, row.is_granted),
             open_until: row.open_until.map(SqlTimestamp::to_jiff),
-        })
+        };
+        let (id, person) = (row.id.into(), row.person_id.into());
+        Some(Wish { id, person, kind: Kind::read(&row.kind)?, request })
     });
     Ok(read.collect())
 }
@@ -162,18 +144,18 @@ async fn read(
 /// Grants or refuses it; false where it was decided already, or by whoever asked for it.
 pub(super) async fn decide(
     conn: &mut PgConnection,
-    request: &Request,
+    wish: &Wish,
     by: StaffId,
     is_granted: bool,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let opens = is_granted && request.kind == Kind::Export;
+    let opens = is_granted && wish.kind == Kind::Export;
     let open_until = opens.then(|| now.saturating_add(OPEN).unwrap_or(Timestamp::MAX));
     let decided = sqlx::query!(
         "update subject_request
          set decided_by = $2, decided_at = $3, is_granted = $4, open_until = $5
          where id = $1 and decided_at is null and asked_by <> $2",
-        request.id as _,
+        wish.id as _,
         by as _,
         now.to_sqlx() as _,
         is_granted,
