@@ -17,6 +17,13 @@ pub struct Times {
     pub reopen_within: SignedDuration,
 }
 
+/// How long what staff ask for lasts in the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsoleTimes {
+    /// For how long it can be granted.
+    pub request_lifetime: SignedDuration,
+}
+
 /// How masked numbers are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
@@ -69,6 +76,13 @@ impl Times {
             longest: longest?,
             reopen_within: reopen_within?,
         })
+    }
+}
+
+impl ConsoleTimes {
+    pub(super) fn from(from: &mut Sources) -> Option<Self> {
+        let request_lifetime = from.or("MASKLINE_REQUEST_LIFETIME", "7d", parse::span(1, 720));
+        Some(Self { request_lifetime: request_lifetime? })
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     app::App,
     audit::{behind, checkpoint, guard, holds},
-    pool, tasks,
+    database, pool, tasks,
 };
 
 /// The overview.
@@ -40,8 +40,8 @@ struct Card {
 
 /// Shows what waits.
 pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
+    let now = database::time(&mut conn, &app.clock).await?;
     let (may, cards) = match visitor.role() {
         Role::Operator => (
             "You look after numbers and tasks. You read no words.",

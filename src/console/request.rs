@@ -4,10 +4,17 @@
 
 use std::fmt::Display;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use sqlx::{PgConnection, PgTransaction};
 
-use super::visitor::Visitor;
-use crate::{audit::Record, ids::StaffId};
+use super::{
+    exports, reveal, subject,
+    visitor::{self, Visitor},
+};
+use crate::{
+    audit::{self, Record},
+    ids::StaffId,
+};
 
 /// Said where somebody was faster.
 pub(super) const DECIDED: &str = "It is decided already.";
@@ -21,6 +28,8 @@ pub(super) struct Request {
     pub(super) asker: StaffId,
     pub(super) asked_by: String,
     pub(super) asked_at: Timestamp,
+    /// From when on it can be granted no more.
+    pub(super) lapses_at: Timestamp,
     pub(super) decision: Option<Decision>,
     /// Until when what it opens is open.
     pub(super) open_until: Option<Timestamp>,
@@ -39,6 +48,8 @@ pub(super) struct Decision {
 pub(super) enum Stands {
     /// Somebody else must decide.
     Asked,
+    /// Nobody decided in time.
+    Lapsed,
     Refused,
     /// It is granted, and what it opens is open.
     Open,
@@ -64,7 +75,8 @@ impl Request {
             (Some(decision), _) if !decision.is_granted => Stands::Refused,
             (_, Some(until)) if now < until => Stands::Open,
             // It may have been opened without approval.
-            (None, None) => Stands::Asked,
+            (None, None) if now < self.lapses_at => Stands::Asked,
+            (None, None) => Stands::Lapsed,
             _ => Stands::Done,
         }
     }
@@ -86,6 +98,9 @@ impl Request {
                 Err("Somebody else must decide: you asked for it yourself.")
             }
             Stands::Asked => Ok(()),
+            Stands::Lapsed => Err(
+                "Nobody decided in time, so it can be granted no more. Whoever needs it asks anew.",
+            ),
             _ => Err(DECIDED),
         }
     }
@@ -100,6 +115,7 @@ impl Request {
     ) -> (&'static str, &'static str) {
         match self.stands(now) {
             Stands::Asked => (" warn", "waits for an approver"),
+            Stands::Lapsed => ("", "expired"),
             Stands::Refused => ("", "refused"),
             Stands::Open => (" good", open),
             Stands::Done => ("", done),
@@ -118,4 +134,28 @@ impl Request {
         let (rule, done) = if is_granted { (granted, "granted") } else { (refused, "refused") };
         visitor.record(rule, &format!("{what} for {} {done}{more}", self.asked_by))
     }
+}
+
+/// Puts on record of what nobody decided in time.
+pub(super) async fn lapse(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<()> {
+    let mut records = reveal::store::lapse(conn, now).await?;
+    records.extend(exports::store::lapse(conn, now).await?);
+    records.extend(subject::store::lapse(conn, now).await?);
+    audit::record(conn, &records, now).await
+}
+
+/// The record of one of those.
+pub(super) fn lapsed(rule: &'static str, what: impl Display, asked_by: &str) -> Record {
+    visitor::own(rule, &format!("{what} for {asked_by} expired, nobody decided in time"))
+}
+
+/// Ends what was begun for a decision that cannot be taken: why it cannot may have to go on record.
+pub(super) async fn leave(mut tx: PgTransaction<'_>, now: Timestamp) -> sqlx::Result<()> {
+    lapse(&mut tx, now).await?;
+    tx.commit().await
+}
+
+/// The time so long after another.
+pub(super) fn after(now: Timestamp, span: SignedDuration) -> Timestamp {
+    now.saturating_add(span).unwrap_or(Timestamp::MAX)
 }

@@ -62,6 +62,15 @@ pub(super) fn record(rule: &'static str, who: (&str, Role), address: &str, what:
     }
 }
 
+/// The record of what came of something without anybody's doing.
+pub(super) fn own(rule: &'static str, what: &str) -> Record {
+    Record {
+        rule: Some(rule),
+        detail: Some(format!("by Maskline: {what}")),
+        ..Record::of(Kind::Staff)
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Visitor {
     type Rejection = StatusCode;
 

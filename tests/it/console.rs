@@ -2,6 +2,7 @@
 
 pub mod desk;
 mod exports;
+mod lapsing;
 mod lockout;
 mod reveals;
 mod roles;

@@ -17,6 +17,7 @@ use crate::{
         say,
         visitor::Visitor,
     },
+    database,
     ids::ExportId,
 };
 
@@ -27,8 +28,8 @@ pub(in crate::console) async fn download(
     Path(id): Path<String>,
 ) -> Page {
     let id: ExportId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
+    let now = database::time(&mut conn, &app.clock).await?;
     let found = store::find(&mut conn, &app.pen.vault, id).await?;
     let job = found.filter(|job| job.request.asker == visitor.id()).ok_or(Failed::Nothing)?;
     let ready = job.is_ready(now);

@@ -30,7 +30,7 @@ use self::{
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page},
-    request::DECIDED,
+    request::{self, DECIDED},
     say,
     search::{self, Chip},
     staff::Role,
@@ -39,6 +39,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, extract::Kind},
+    database,
     ids::{ExportId, StaffId},
 };
 
@@ -76,12 +77,13 @@ pub(super) struct Wish {
 pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
     let is_approver = visitor.role() == Role::Approver;
     let of = (!is_approver).then(|| visitor.id());
-    let listed = store::list(&mut *app.db.acquire().await?, &app.pen.vault, of).await?;
+    let mut conn = app.db.acquire().await?;
+    let listed = store::list(&mut conn, &app.pen.vault, of).await?;
     Ok(page::show(&Exports {
         frame: Frame::new(&visitor, "Exports", "/exports"),
         listed,
         may_ask: !is_approver,
-        now: app.clock.now(),
+        now: database::time(&mut conn, &app.clock).await?,
     }))
 }
 
@@ -106,7 +108,8 @@ pub(super) async fn show(
 async fn one(app: &App, visitor: &Visitor, id: &str) -> Result<Export, Failed> {
     let id: ExportId = id.parse().map_err(|_| Failed::Nothing)?;
     let is_approver = visitor.role() == Role::Approver;
-    let found = store::find(&mut *app.db.acquire().await?, &app.pen.vault, id).await?;
+    let mut conn = app.db.acquire().await?;
+    let found = store::find(&mut conn, &app.pen.vault, id).await?;
     let may_see = |job: &Job| is_approver || job.request.asker == visitor.id();
     let job = found.filter(may_see).ok_or(Failed::Nothing)?;
     Ok(Export {
@@ -116,7 +119,7 @@ async fn one(app: &App, visitor: &Visitor, id: &str) -> Result<Export, Failed> {
         may_approve: is_approver,
         key: app.settings.audit.signer.as_ref().map(|signer| signer.verifier().to_string()),
         problem: None,
-        now: app.clock.now(),
+        now: database::time(&mut conn, &app.clock).await?,
     })
 }
 
@@ -144,10 +147,11 @@ async fn decide(
     is_granted: bool,
 ) -> Page {
     let id: ExportId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let job = store::find(&mut tx, &app.pen.vault, id).await?.ok_or(Failed::Nothing)?;
     if let Err(problem) = job.request.judge(visitor.id(), now) {
+        request::leave(tx, now).await?;
         return again(&app, &visitor, id, problem).await;
     }
     if !store::decide(&mut tx, id, visitor.id(), is_granted, now).await? {

@@ -5,10 +5,10 @@ use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 use crate::{
-    audit::extract::Kind,
+    audit::{Record, extract::Kind},
     clock::SqlTimestamp,
     console::{
-        request::{Decision, Request},
+        request::{self, Decision, Request},
         search::Expression,
         staff::Role,
     },
@@ -58,6 +58,7 @@ pub(super) struct Ask<'a> {
     pub(super) matter: &'a str,
     /// How many records the checkpoint counts that it is of.
     pub(super) covered: i64,
+    pub(super) lapses_at: Timestamp,
 }
 
 /// An export.
@@ -91,8 +92,8 @@ impl Job {
     }
 
     /// Whether its page changes without whoever looks at it.
-    pub(super) fn may_change(&self) -> bool {
-        self.state == State::Asked || self.is_under_way()
+    pub(super) fn may_change(&self, now: Timestamp) -> bool {
+        self.request.waits(now) || self.is_under_way()
     }
 
     /// Whether it goes on by itself.
@@ -114,8 +115,8 @@ pub(super) async fn ask(
     let scope = scope.map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query!(
         "insert into export_job (id, state, scope_sealed, format, reason, matter, checkpoint_size,
-             asked_by, asked_at)
-         values ($1, 'asked', $2, $3, $4, $5, $6, $7, $8)",
+             asked_by, asked_at, lapses_at)
+         values ($1, 'asked', $2, $3, $4, $5, $6, $7, $8, $9)",
         id as _,
         vault.own().seal(Field::ExportScope, id, &scope).to_bytes(),
         ask.format.as_str(),
@@ -124,6 +125,7 @@ pub(super) async fn ask(
         ask.covered,
         by as _,
         now.to_sqlx() as _,
+        ask.lapses_at.to_sqlx() as _,
     )
     .execute(conn)
     .await?;
@@ -158,6 +160,7 @@ async fn read(
     let rows = sqlx::query!(
         r#"select e.id, e.state, e.scope_sealed, e.format, e.reason, e.matter, e.checkpoint_size,
                e.asked_by, asker.name as asked_name, asker.role, e.asked_at,
+               e.lapses_at,
                decider.name as "decided_name?", e.decided_at as "decided_at: SqlTimestamp",
                e.problem, e.conversations, e.conversations_in_all, e.records, e.bytes, e.sha256,
                e.ended_at as "ended_at: SqlTimestamp", e.expires_at as "expires_at: SqlTimestamp",
@@ -166,7 +169,7 @@ async fn read(
            join staff asker on asker.id = e.asked_by
            left join staff decider on decider.id = e.decided_by
            where ($1::uuid is null or e.id = $1) and ($2::uuid is null or e.asked_by = $2)
-           order by e.state = 'asked' desc, e.asked_at desc, e.id desc
+           order by e.state = 'asked' and e.lapsed_at is null desc, e.asked_at desc, e.id desc
            limit 100"#,
         id as _,
         of as _,
@@ -185,6 +188,7 @@ async fn read(
             asker: row.asked_by,
             asked_by: row.asked_name,
             asked_at: row.asked_at.to_jiff(),
+            lapses_at: row.lapses_at.to_jiff(),
             decision: Decision::of(row.decided_name, decided_at, is_granted),
             open_until: row.expires_at.map(SqlTimestamp::to_jiff),
         };
@@ -228,7 +232,7 @@ fn decode(error: String) -> sqlx::Error {
     sqlx::Error::Decode(error.into())
 }
 
-/// Decides on what somebody else has asked for; false where it is decided, or one's own.
+/// Decides on what somebody else has asked for; false where it is decided, lapsed, or one's own.
 pub(super) async fn decide(
     conn: &mut PgConnection,
     id: ExportId,
@@ -241,7 +245,8 @@ pub(super) async fn decide(
          set state = case when $4 then 'waiting' else 'refused' end, decided_by = $2,
              decided_at = $3,
              ended_at = case when $4 then null else $3::timestamptz end
-         where id = $1 and state = 'asked' and asked_by <> $2",
+         where id = $1 and state = 'asked' and asked_by <> $2 and lapsed_at is null
+             and lapses_at > $3",
         id as _,
         by as _,
         now.to_sqlx() as _,
@@ -250,4 +255,25 @@ pub(super) async fn decide(
     .execute(conn)
     .await?;
     Ok(decided.rows_affected() == 1)
+}
+
+/// Notes what nobody decided in time, and says so for the trail.
+pub(in crate::console) async fn lapse(
+    conn: &mut PgConnection,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Record>> {
+    let lapsed = sqlx::query!(
+        r#"update export_job e set lapsed_at = $1
+           from staff asker
+           where asker.id = e.asked_by and e.state = 'asked' and e.lapsed_at is null
+               and e.lapses_at <= $1
+           returning e.id as "id: ExportId", asker.name"#,
+        now.to_sqlx() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let record = lapsed
+        .into_iter()
+        .map(|row| request::lapsed("export_lapse", format_args!("export {}", row.id), &row.name));
+    Ok(record.collect())
 }

@@ -23,7 +23,7 @@ use crate::{
         extract::{Progress, Spool},
         search::Query,
     },
-    console::search,
+    console::{request, search, visitor},
     database::{self, in_time},
 };
 
@@ -76,16 +76,21 @@ pub async fn step(app: &App) -> sqlx::Result<usize> {
 }
 
 /// Puts back what the dead have held, lets files go whose time is over, and removes what nothing opens.
+/// Puts on record what nobody decided in time, exports or not: no other worker belongs to the console.
 async fn tidy(app: &App) -> sqlx::Result<()> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let dead = lease::take_back(&mut tx, now).await?.into_iter().map(|id| {
-        own("export_fail", &format!("export {id} failed: it was cut off again and again"))
+        visitor::own("export_fail", &format!("export {id} failed: it was cut off again and again"))
     });
     let gone = lease::expire(&mut tx, now).await?.into_iter().map(|id| {
-        own("export_expire", &format!("the file of export {id} is gone, its time was over"))
+        visitor::own(
+            "export_expire",
+            &format!("the file of export {id} is gone, its time was over"),
+        )
     });
     audit::record(&mut tx, &dead.chain(gone).collect::<Vec<_>>(), now).await?;
+    request::lapse(&mut tx, now).await?;
     tx.commit().await?;
     let mut conn = app.db.acquire().await?;
     for (id, place, pieces) in lease::left(&mut conn).await? {
@@ -100,15 +105,6 @@ async fn tidy(app: &App) -> sqlx::Result<()> {
         lease::forget_file(&mut conn, id).await?;
     }
     Ok(())
-}
-
-/// The record of what was done to an export without anybody's asking.
-fn own(rule: &'static str, what: &str) -> Record {
-    Record {
-        rule: Some(rule),
-        detail: Some(format!("by Maskline: {what}")),
-        ..Record::of(Kind::Staff)
-    }
 }
 
 /// Takes the next export that is due. That it begins, for whom and why, is on record with that.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use self::store::{Ask, Reveal, Whose};
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},
-    request::{DECIDED, Stands},
+    request::{self, DECIDED, Stands},
     say,
     staff::Role,
     visitor::Visitor,
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Record},
+    database,
     ids::{PersonId, RevealId, StaffId},
     people,
     phone::PhoneNumber,
@@ -89,7 +90,8 @@ pub(super) async fn page(
 }
 
 async fn list(app: &App, visitor: &Visitor, new: New) -> sqlx::Result<Reveals> {
-    let mut listed = store::list(&mut *app.db.acquire().await?).await?;
+    let mut conn = app.db.acquire().await?;
+    let mut listed = store::list(&mut conn).await?;
     let is_approver = visitor.role() == Role::Approver;
     // Whoever asks sees their own only.
     listed.retain(|reveal| is_approver || reveal.request.asker == visitor.id());
@@ -99,7 +101,7 @@ async fn list(app: &App, visitor: &Visitor, new: New) -> sqlx::Result<Reveals> {
         own: visitor.id(),
         may_ask: visitor.role() == Role::Auditor,
         may_approve: is_approver,
-        now: app.clock.now(),
+        now: database::time(&mut conn, &app.clock).await?,
         problem: None,
         new,
     })
@@ -118,9 +120,10 @@ pub(super) async fn ask(State(app): State<App>, visitor: Visitor, Sent(new): Sen
         Ok(wanted) => wanted,
         Err(problem) => return again(&app, &visitor, &problem, new).await,
     };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let id = match store::ask(&mut tx, &wanted, visitor.id(), now).await {
+    let now = database::time(&mut tx, &app.clock).await?;
+    let lapses_at = request::after(now, app.settings.console.request_lifetime);
+    let id = match store::ask(&mut tx, &wanted, visitor.id(), now, lapses_at).await {
         Ok(id) => id,
         Err(error)
             if error.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation) =>
@@ -164,10 +167,11 @@ async fn decide(
     is_granted: bool,
 ) -> Page {
     let id: RevealId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let reveal = store::find(&mut tx, id).await?.ok_or(Failed::Nothing)?;
     if let Err(problem) = reveal.request.judge(visitor.id(), now) {
+        request::leave(tx, now).await?;
         return again(&app, &visitor, problem, New::default()).await;
     }
     if !store::decide(&mut tx, &reveal, visitor.id(), is_granted, now).await? {
@@ -199,8 +203,8 @@ pub(super) async fn review(
         Ok(found) => found,
         Err(problem) => return again(&app, &visitor, &problem, New::default()).await,
     };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let reveal = store::find(&mut tx, id).await?.ok_or(Failed::Nothing)?;
     if !store::review(&mut tx, id, visitor.id(), &found, now).await? {
         let problem = "There is nothing to review there for you.";
@@ -228,8 +232,8 @@ struct Numbers {
 /// Shows the numbers to whoever asked for them, while that is granted. Each is on record first.
 pub(super) async fn show(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Page {
     let id: RevealId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
+    let now = database::time(&mut conn, &app.clock).await?;
     let reveal =
         store::find(&mut conn, id).await?.filter(|found| found.request.asker == visitor.id());
     let reveal = reveal.ok_or(Failed::Nothing)?;

@@ -15,7 +15,10 @@ use crate::{
     app::App,
     audit::{self, Record},
     consent,
-    console::{request::DECIDED, visitor::Visitor},
+    console::{
+        request::{self, DECIDED},
+        visitor::Visitor,
+    },
     dispatch::{self, Erased},
     ids::SubjectRequestId,
 };
@@ -50,9 +53,8 @@ async fn decide(
     let person = wish.person;
     // Nothing of theirs is written down meanwhile.
     let now = consent::lock(&mut tx, person, app.clock.instead()).await?;
-    let judged = wish.request.judge(visitor.id(), now);
-    if let Err(problem) = judged {
-        drop(tx);
+    if let Err(problem) = wish.request.judge(visitor.id(), now) {
+        request::leave(tx, now).await?;
         return again(&app, &visitor, person, problem.to_owned(), New::default()).await;
     }
     let done = match carry_out(&mut tx, &app, &visitor, (&wish, is_granted), now).await? {

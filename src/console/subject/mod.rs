@@ -22,7 +22,7 @@ pub(super) use self::{
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},
-    say,
+    request, say,
     staff::Role,
     visitor::Visitor,
     words,
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Record, holds},
+    database,
     ids::{PersonId, StaffId},
     people::{self, About},
     phone::PhoneNumber,
@@ -52,12 +53,13 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
 }
 
 async fn list(app: &App, visitor: &Visitor) -> sqlx::Result<Subjects> {
+    let mut conn = app.db.acquire().await?;
     Ok(Subjects {
         frame: Frame::new(visitor, "What people ask for", "/subjects"),
-        listed: store::list(&mut *app.db.acquire().await?).await?,
+        listed: store::list(&mut conn).await?,
         may_ask: visitor.role() == Role::Auditor,
         problem: None,
-        now: app.clock.now(),
+        now: database::time(&mut conn, &app.clock).await?,
     })
 }
 
@@ -181,7 +183,7 @@ async fn look(
         own: visitor.id(),
         may_ask: visitor.role() == Role::Auditor,
         may_decide: visitor.role() == Role::Approver,
-        now: app.clock.now(),
+        now: database::time(conn, &app.clock).await?,
         problem: None,
         new: New::default(),
     })
@@ -210,13 +212,16 @@ pub(super) async fn ask(
         Ok(lines) => lines,
         Err(problem) => return again(&app, &visitor, person, problem, new).await,
     };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
+    // What has lapsed is in nobody's way.
+    request::lapse(&mut tx, now).await?;
+    let lapses_at = request::after(now, app.settings.console.request_lifetime);
     let about = people::about(&mut tx, person).await?.ok_or(Failed::Nothing)?;
     let ask = Ask { person, kind, reason, matter };
     let asked = match about.erased_at {
         Some(_) => None,
-        None => store::ask(&mut tx, &ask, visitor.id(), now).await?,
+        None => store::ask(&mut tx, &ask, visitor.id(), now, lapses_at).await?,
     };
     let Some(request) = asked else {
         drop(tx);

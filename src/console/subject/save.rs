@@ -21,6 +21,7 @@ use crate::{
     app::App,
     audit::{self, Record},
     console::visitor::Visitor,
+    database,
     ids::{PersonId, SubjectRequestId},
     people,
 };
@@ -37,8 +38,8 @@ pub(in crate::console) async fn save(
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let id: SubjectRequestId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
+    let now = database::time(&mut conn, &app.clock).await?;
     let found = store::find(&mut conn, id).await?;
     let is_theirs =
         |wish: &store::Wish| wish.request.asker == visitor.id() && wish.request.is_open(now);

@@ -5,8 +5,9 @@ use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 use crate::{
+    audit::Record,
     clock::SqlTimestamp,
-    console::request::{Decision, Request},
+    console::request::{self, Decision, Request, after},
     ids::{PersonId, StaffId, SubjectRequestId},
 };
 
@@ -67,10 +68,12 @@ pub(super) async fn ask(
     ask: &Ask,
     by: StaffId,
     now: Timestamp,
+    lapses_at: Timestamp,
 ) -> sqlx::Result<Option<SubjectRequestId>> {
     sqlx::query_scalar!(
-        r#"insert into subject_request (id, person_id, kind, reason, matter, asked_by, asked_at)
-           values ($1, $2, $3, $4, $5, $6, $7)
+        r#"insert into subject_request (id, person_id, kind, reason, matter, asked_by, asked_at,
+               lapses_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8)
            on conflict do nothing
            returning id as "id: SubjectRequestId""#,
         SubjectRequestId::new() as _,
@@ -80,6 +83,7 @@ pub(super) async fn ask(
         ask.matter,
         by as _,
         now.to_sqlx() as _,
+        lapses_at.to_sqlx() as _,
     )
     .fetch_optional(conn)
     .await
@@ -110,14 +114,15 @@ async fn read(
 ) -> sqlx::Result<Vec<Wish>> {
     let rows = sqlx::query!(
         r#"select r.id, r.person_id, r.kind, r.reason, r.matter, r.asked_by,
-               asker.name as asked_name, r.asked_at, decider.name as "decided_name?",
+               asker.name as asked_name, r.asked_at, r.lapses_at,
+               decider.name as "decided_name?",
                r.decided_at as "decided_at: SqlTimestamp", r.is_granted,
                r.open_until as "open_until: SqlTimestamp"
            from subject_request r
            join staff asker on asker.id = r.asked_by
            left join staff decider on decider.id = r.decided_by
            where ($1::uuid is null or r.id = $1) and ($2::uuid is null or r.person_id = $2)
-           order by r.decided_at is null desc, r.asked_at desc, r.id desc
+           order by r.decided_at is null and r.lapsed_at is null desc, r.asked_at desc, r.id desc
            limit 100"#,
         id as _,
         person as _,
@@ -132,6 +137,7 @@ async fn read(
             asker: row.asked_by.into(),
             asked_by: row.asked_name,
             asked_at: SqlTimestamp::to_jiff(row.asked_at),
+            lapses_at: SqlTimestamp::to_jiff(row.lapses_at),
             decision: Decision::of(row.decided_name, decided_at, row.is_granted),
             open_until: row.open_until.map(SqlTimestamp::to_jiff),
         };
@@ -141,7 +147,7 @@ async fn read(
     Ok(read.collect())
 }
 
-/// Grants or refuses it; false where it was decided already, or by whoever asked for it.
+/// Grants or refuses it; false where it is decided, lapsed, or one's own.
 pub(super) async fn decide(
     conn: &mut PgConnection,
     wish: &Wish,
@@ -150,11 +156,12 @@ pub(super) async fn decide(
     now: Timestamp,
 ) -> sqlx::Result<bool> {
     let opens = is_granted && wish.kind == Kind::Export;
-    let open_until = opens.then(|| now.saturating_add(OPEN).unwrap_or(Timestamp::MAX));
+    let open_until = opens.then(|| after(now, OPEN));
     let decided = sqlx::query!(
         "update subject_request
          set decided_by = $2, decided_at = $3, is_granted = $4, open_until = $5
-         where id = $1 and decided_at is null and asked_by <> $2",
+         where id = $1 and decided_at is null and asked_by <> $2 and lapsed_at is null
+             and lapses_at > $3",
         wish.id as _,
         by as _,
         now.to_sqlx() as _,
@@ -164,4 +171,27 @@ pub(super) async fn decide(
     .execute(conn)
     .await?;
     Ok(decided.rows_affected() == 1)
+}
+
+/// Notes what nobody decided in time, and says so for the trail.
+pub(in crate::console) async fn lapse(
+    conn: &mut PgConnection,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Record>> {
+    let lapsed = sqlx::query!(
+        r#"update subject_request r set lapsed_at = $1
+           from staff asker
+           where asker.id = r.asked_by and r.decided_at is null and r.lapsed_at is null
+               and r.lapses_at <= $1
+           returning r.id as "id: SubjectRequestId", r.person_id as "person: PersonId", r.kind,
+               asker.name"#,
+        now.to_sqlx() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let record = lapsed.into_iter().map(|row| Record {
+        person: Some(row.person),
+        ..request::lapsed("subject_lapse", format_args!("{} {}", row.kind, row.id), &row.name)
+    });
+    Ok(record.collect())
 }
