@@ -329,3 +329,48 @@ async fn others_see_what_their_roles_are_for() {
     browser.check_page("holds-empty").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn what_nobody_decided_in_time_is_told() {
+    let Some(browser) = Browser::start().await else { return };
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let (ann, _) = test.conversation().await;
+    let (person, _) = test.person(&ann.number).await;
+    let erin = desk.staff("Erin Vance", Role::Auditor).await;
+    let vera = desk.staff("Vera Roth", Role::Approver).await;
+    browser.sign_in(&desk, &erin).await;
+    for (page, id, kind) in [
+        ("/reveals".to_owned(), Some(person.to_string()), "person"),
+        (format!("/subjects/{person}"), None, "erasure"),
+    ] {
+        browser.open(&desk, &page).await;
+        if let Some(id) = id {
+            browser.page.find(Locator::Id("id")).await.unwrap().send_keys(&id).await.unwrap();
+        }
+        browser.page.find(Locator::Id(kind)).await.unwrap().click().await.unwrap();
+        for (field, words) in [("matter", "case 4711"), ("reason", "asked by letter")] {
+            browser.page.find(Locator::Id(field)).await.unwrap().send_keys(words).await.unwrap();
+        }
+        browser.go("Ask an approver").await;
+        browser.wait("[role=status]").await;
+        browser.check_page(&format!("{kind}-asked")).await;
+    }
+    test.advance(SignedDuration::from_hours(7 * 24));
+    browser.sign_in(&desk, &vera).await;
+    for (name, page) in [
+        ("reveals-expired", "/reveals".to_owned()),
+        ("subjects-expired", "/subjects".to_owned()),
+        ("subject-expired", format!("/subjects/{person}")),
+    ] {
+        browser.open(&desk, &page).await;
+        browser.wait_for_words("main", "expired").await;
+        browser.check_page(name).await;
+    }
+    browser.sign_in(&desk, &erin).await;
+    let reveal: String = test.value("select '/reveals/' || id from reveal").await;
+    browser.open(&desk, &reveal).await;
+    browser.wait_for_words("main", "Nobody decided in time").await;
+    browser.check_page("reveal-expired").await;
+    browser.close().await;
+}

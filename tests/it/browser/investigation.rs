@@ -187,9 +187,12 @@ async fn every_end_of_an_export_is_told() {
     let decided =
         "decided_by = (select id from staff where name = 'Otto Lind'), decided_at = asked_at";
     for (name, state, says) in [
+        ("lapsed", "lapses_at = asked_at".to_owned(), "Nobody decided in time"),
         (
             "refused",
-            format!("{decided}, state = 'refused', ended_at = asked_at"),
+            format!(
+                "lapses_at = asked_at + interval '7 days', {decided}, state = 'refused', ended_at = asked_at"
+            ),
             "This was refused",
         ),
         ("waiting", "state = 'waiting', ended_at = null".to_owned(), "It is next"),
