@@ -22,6 +22,8 @@ pub struct Times {
 pub struct ConsoleTimes {
     /// For how long it can be granted.
     pub request_lifetime: SignedDuration,
+    /// For how long the file of an export can be downloaded.
+    pub export_lifetime: SignedDuration,
 }
 
 /// How masked numbers are chosen.
@@ -82,7 +84,8 @@ impl Times {
 impl ConsoleTimes {
     pub(super) fn from(from: &mut Sources) -> Option<Self> {
         let request_lifetime = from.or("MASKLINE_REQUEST_LIFETIME", "7d", parse::span(1, 720));
-        Some(Self { request_lifetime: request_lifetime? })
+        let export_lifetime = from.or("MASKLINE_EXPORT_LIFETIME", "7d", parse::span(1, 2160));
+        Some(Self { request_lifetime: request_lifetime?, export_lifetime: export_lifetime? })
     }
 }
 

@@ -8,13 +8,13 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{kept_for, store};
+use super::store;
 use crate::{
     app::App,
     audit::{self, checkpoint, checkpoint::SignError, extract::Kind},
     console::{
         page::{self, Asked, Failed, Frame, Page, Sent},
-        request,
+        request, say,
         search::{self, Chip, Expression},
         visitor::Visitor,
         words,
@@ -30,6 +30,8 @@ struct Form {
     chips: Vec<Chip>,
     new: New,
     problem: Option<String>,
+    /// How long the file will be kept.
+    kept_for: String,
     /// Whether there is a key to sign with.
     is_signed: bool,
 }
@@ -86,6 +88,7 @@ fn blank(app: &App, visitor: &Visitor, new: New) -> Form {
         chips: Vec::new(),
         new,
         problem: None,
+        kept_for: say::span(app.settings.console.export_lifetime),
         is_signed: app.settings.audit.signer.is_some(),
     }
 }

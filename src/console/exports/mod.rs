@@ -1,5 +1,5 @@
 //! Exports: what a search finds, as files for others. One account asks and says why, another approves, a
-//! worker writes it, and whoever asked downloads it within a week. Words leave the trail, so no
+//! worker writes it, and whoever asked downloads it within a time. Words leave the trail, so no
 //! export goes without four eyes. Real numbers are in none, but for those that people wrote.
 
 mod ask;
@@ -20,13 +20,10 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use self::store::{Job, State as Stands};
 pub(super) use self::{
     ask::{ask, form},
     download::download,
-};
-use self::{
-    lease::KEPT,
-    store::{Job, State as Stands},
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page},
@@ -50,6 +47,8 @@ struct Exports {
     frame: Frame,
     listed: Vec<Job>,
     may_ask: bool,
+    /// How long files are kept.
+    kept_for: String,
     now: Timestamp,
 }
 
@@ -83,6 +82,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
         frame: Frame::new(&visitor, "Exports", "/exports"),
         listed,
         may_ask: !is_approver,
+        kept_for: say::span(app.settings.console.export_lifetime),
         now: database::time(&mut conn, &app.clock).await?,
     }))
 }
@@ -199,9 +199,4 @@ fn size(job: &Job) -> String {
         Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
         None => format!("{bytes} bytes"),
     }
-}
-
-/// For how many days a file is kept.
-fn kept_for() -> i64 {
-    KEPT.as_hours() / 24
 }

@@ -1,4 +1,4 @@
-//! The exporter: writes what staff asked for and somebody else has approved, keeps the file for a week,
+//! The exporter: writes what staff asked for and somebody else has approved, keeps the file for a while,
 //! and removes it.
 //!
 //! Any number may run, in any number of processes. Whoever takes an export does so under a lease; if
@@ -214,7 +214,8 @@ async fn settle(
     let now = database::time(&mut tx, &app.clock).await?;
     match made {
         Ok(made) => {
-            if lease::finish(&mut tx, claim, far, &made, now).await? {
+            let lifetime = app.settings.console.export_lifetime;
+            if lease::finish(&mut tx, claim, far, &made, now, lifetime).await? {
                 let said = format!(
                     "made: {} records of {} conversations in {} bytes, SHA-256 {}",
                     far.records, far.conversations, made.bytes, made.sha256

@@ -14,7 +14,7 @@ use crate::{
     extract::{Out, talk, verified},
     seal::{seal, signer, signing},
     service::Site,
-    support::TestApp,
+    support::{TestApp, Wishes},
 };
 
 /// What staff did with exports, oldest first.
@@ -255,6 +255,30 @@ async fn the_file_is_gone_after_a_week() {
     assert!(shown.contains("The file is gone") && !shown.contains("/file"), "{shown}");
     assert!(desk.get("/exports", Some(&cookie)).await.body.contains("expired"));
     assert_eq!(test.column(RULES).await.last().unwrap(), "export_expire");
+}
+
+#[tokio::test]
+async fn for_how_long_a_file_is_kept_is_a_setting() {
+    let key = signer().to_text();
+    let settings = &[("MASKLINE_AUDIT_KEY", key.as_str()), ("MASKLINE_EXPORT_LIFETIME", "36h")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    let erin = desk.staff("Erin", Role::Auditor).await;
+    let (cookie, vera) =
+        (desk.enter(&erin).await, desk.enter(&desk.staff("Vera", Role::Approver).await).await);
+    for path in ["/exports".to_owned(), format!("/exports/new?q=conversation:{conversation}")] {
+        let page = desk.get(&path, Some(&cookie)).await.body;
+        assert!(page.contains("36 hours"), "{path}: {page}");
+    }
+    let page = grant(&desk, &cookie, &vera, &form(&conversation, "csv")).await;
+    step(&test).await;
+    assert!(desk.get(&page, Some(&cookie)).await.body.contains("in 36 hours"));
+    test.advance(SignedDuration::from_hours(36) - SignedDuration::from_mins(1));
+    let cookie = desk.enter(&erin).await;
+    assert_eq!(desk.take(&format!("{page}/file"), &cookie).await.0, 200);
+    test.advance(SignedDuration::from_mins(1));
+    assert_eq!(desk.take(&format!("{page}/file"), &cookie).await.0, 422);
 }
 
 #[tokio::test]
