@@ -140,9 +140,8 @@ async fn of_exports(
 
 async fn of_holds(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {
     let in_force = holds::list(conn, false).await?;
-    let own = visitor.name().to_lowercase();
-    let asked = in_force.iter().filter_map(|hold| hold.asked_by.as_ref());
-    let others = asked.filter(|by| by.to_lowercase() != own).count();
+    let asked = in_force.iter().filter(|hold| hold.asked_by.is_some());
+    let others = asked.filter(|hold| !hold.is_asked_by(visitor.by())).count();
     let (about, tone) = match (others, visitor.role()) {
         (1.., Role::Approver) => (format!("{others} to be released wait for you"), "warn"),
         (1.., _) => (format!("{others} wait for an approver"), ""),

@@ -10,7 +10,7 @@ use axum::{
 use super::staff::{Role, session::Session};
 use crate::{
     app::App,
-    audit::{Kind, Record},
+    audit::{Kind, Record, holds},
     ids::{SessionId, StaffId},
     inbound,
 };
@@ -41,6 +41,11 @@ impl Visitor {
 
     pub(super) fn role(&self) -> Role {
         self.session.role
+    }
+
+    /// The same, to holds, which are released on the command line, too.
+    pub(super) fn by(&self) -> holds::By<'_> {
+        holds::By { name: self.name(), account: Some(self.id()) }
     }
 
     pub(super) fn must_change(&self) -> bool {
