@@ -257,6 +257,57 @@ async fn the_file_is_gone_after_a_week() {
     assert_eq!(test.column(RULES).await.last().unwrap(), "export_expire");
 }
 
+/// So many records of a conversation that no packer makes smaller than half of their 4 kB.
+fn noise(conversation: &str, count: usize) -> String {
+    format!(
+        "insert into audit_record (id, at, kind, conversation_id, detail)
+         select gen_random_uuid(), '2026-03-01T12:00:00Z', 'staff', '{conversation}',
+             (select string_agg(md5(random()::text || k || n), '') from generate_series(1, 125) k)
+         from generate_series(1, {count}) n"
+    )
+}
+
+#[tokio::test]
+async fn a_download_breaks_off_where_the_file_is_damaged() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    test.run(&noise(&conversation, 2_000)).await;
+    seal(&test).await;
+    let (erin, page) = granted(&desk, &conversation).await;
+    assert_eq!(step(&test).await, 1);
+    let file = format!("{page}/file");
+    let (status, _, whole) = desk.take(&file, &erin).await;
+    assert!(status == 200 && test.value::<i32>("select pieces from export_job").await > 1);
+    let second: String =
+        test.value("select 'export-' || storage_key || '-1' from export_job").await;
+    let second = test.folder.join(second);
+    let sealed = fs::read(&second).unwrap();
+    let mut flipped = sealed.clone();
+    flipped[sealed.len() / 2] ^= 1;
+    for (name, damaged) in [
+        ("one bit", Some(&*flipped)),
+        ("cut short", Some(&sealed[..sealed.len() / 2])),
+        ("not there", None),
+    ] {
+        match damaged {
+            Some(bytes) => fs::write(&second, bytes).unwrap(),
+            None => fs::remove_file(&second).unwrap(),
+        }
+        let (status, headers, taken) = desk.try_to_take(&file, &erin).await;
+        assert_eq!(status, 200, "{name}: it was noticed on the way only");
+        assert_eq!(headers["content-length"].to_str().unwrap(), whole.len().to_string(), "{name}");
+        assert!(taken.is_err(), "{name}: the browser thinks that it has all of it");
+    }
+    fs::write(&second, sealed).unwrap();
+    assert_eq!(desk.take(&file, &erin).await.2, whole);
+    // Of what is damaged at once it is said in words.
+    let first: String = test.value("select 'export-' || storage_key || '-0' from export_job").await;
+    fs::write(test.folder.join(first), "damaged").unwrap();
+    let said = desk.post(&file, Some(&erin), &[]).await;
+    assert!(said.status == 422 && said.body.contains("cannot be read"), "{}", said.body);
+}
+
 #[tokio::test]
 async fn for_how_long_a_file_is_kept_is_a_setting() {
     let key = signer().to_text();
