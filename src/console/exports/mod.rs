@@ -9,6 +9,7 @@ mod file;
 mod lease;
 mod make;
 pub(super) mod store;
+mod touch;
 pub mod worker;
 
 use askama::Template;
@@ -20,10 +21,13 @@ use axum::{
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use self::store::{Job, State as Stands};
 pub(super) use self::{
     ask::{ask, form},
     download::download,
+};
+use self::{
+    store::{Job, State as Stands},
+    touch::touches,
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page},
@@ -183,6 +187,11 @@ fn standing(job: &Job, now: &Timestamp) -> (&'static str, &'static str) {
         Stands::Failed => (" bad", "failed"),
         _ => job.request.tag(*now, "ready", "expired"),
     }
+}
+
+/// What it is of, in words.
+fn asks_for(job: &Job) -> Vec<String> {
+    search::in_words(&job.scope)
 }
 
 /// What it is of, piece by piece.

@@ -5,7 +5,10 @@ use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 use crate::{
-    audit::{Record, extract::Kind},
+    audit::{
+        Record,
+        extract::{Count, Kind},
+    },
     clock::SqlTimestamp,
     console::{
         request::{self, Decision, Request},
@@ -72,6 +75,9 @@ pub(in crate::console) struct Job {
     pub(super) covered: i64,
     /// Of whoever asked.
     pub(super) role: Role,
+    /// Whether somebody has counted how much it would hold, and how much that is.
+    pub(super) is_counted: bool,
+    pub(super) count: Option<Count>,
     /// Why it came to nothing, in words.
     pub(super) problem: Option<String>,
     pub(super) conversations: i64,
@@ -164,7 +170,8 @@ async fn read(
                decider.name as "decided_name?", e.decided_at as "decided_at: SqlTimestamp",
                e.problem, e.conversations, e.conversations_in_all, e.records, e.bytes, e.sha256,
                e.ended_at as "ended_at: SqlTimestamp", e.expires_at as "expires_at: SqlTimestamp",
-               e.storage_key, e.key_sealed, e.pieces
+               e.storage_key, e.key_sealed, e.pieces, e.counted_at is not null as "is_counted!",
+               e.counted_conversations, e.counted_records
            from export_job e
            join staff asker on asker.id = e.asked_by
            left join staff decider on decider.id = e.decided_by
@@ -192,6 +199,7 @@ async fn read(
             decision: Decision::of(row.decided_name, decided_at, is_granted),
             open_until: row.expires_at.map(SqlTimestamp::to_jiff),
         };
+        let count = row.counted_conversations.zip(row.counted_records);
         Ok(Job {
             id: row.id,
             state,
@@ -200,6 +208,8 @@ async fn read(
             format: format(&row.format)?,
             covered: row.checkpoint_size,
             role: Role::read(&row.role)?,
+            is_counted: row.is_counted,
+            count: count.map(|(conversations, records)| Count { conversations, records }),
             problem: row.problem,
             conversations: row.conversations,
             conversations_in_all: row.conversations_in_all,

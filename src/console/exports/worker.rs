@@ -15,6 +15,7 @@ use super::{
     lease::{self, Claim, Made},
     make::{Trouble, make},
     store::{self, Job},
+    touch,
 };
 use crate::{
     app::App,
@@ -37,7 +38,7 @@ const GLANCE: Duration = Duration::from_secs(10);
 /// Writes exports until the app is draining; what is under way then, another begins anew.
 pub async fn run(app: App) {
     Spool::clear_left();
-    let mut under_way = JoinSet::new();
+    let (mut under_way, mut counting) = (JoinSet::new(), JoinSet::new());
     while !app.draining.is_cancelled() {
         if let Err(error) = in_time(GLANCE, tidy(&app)).await {
             tracing::warn!(%error, "exports could not be looked through; trying again");
@@ -51,21 +52,40 @@ pub async fn run(app: App) {
                 Err(error) => tracing::warn!(%error, "no export can be taken; trying again"),
             }
         }
+        if counting.is_empty() {
+            drop(counting.spawn(count(app.clone())));
+        }
         tokio::select! {
             () = app.draining.cancelled() => {}
             Some(_) = under_way.join_next() => {}
             () = tokio::time::sleep(POLL) => {}
         }
+        while counting.try_join_next().is_some() {}
     }
     while under_way.join_next().await.is_some() {}
 }
 
-/// Tidies up, and writes what is due now. Returns how many exports.
+/// Counts how much those would touch that wait for an approver, until the app is draining.
+async fn count(app: App) {
+    let counted = async {
+        while touch::count_next(&app).await? {}
+        Ok::<_, sqlx::Error>(())
+    };
+    tokio::select! {
+        () = app.draining.cancelled() => {}
+        counted = counted => if let Err(error) = counted {
+            tracing::warn!(%error, "cannot count how much an export would touch; trying again");
+        }
+    }
+}
+
+/// Tidies up, counts what waits for an approver, and writes what is due now. Returns how many exports.
 ///
 /// # Errors
 /// The database's.
 pub async fn step(app: &App) -> sqlx::Result<usize> {
     tidy(app).await?;
+    while touch::count_next(app).await? {}
     let mut count = 0;
     while let Some((claim, job, query)) = take(app).await? {
         Box::pin(work(app.clone(), claim, job, query)).await;
