@@ -14,6 +14,7 @@ mod gate;
 mod holds;
 mod home;
 mod integrity;
+mod leaf;
 mod numbers;
 mod page;
 mod people;

@@ -4,6 +4,7 @@ pub mod desk;
 mod exports;
 mod lapsing;
 mod lockout;
+mod paging;
 mod reveals;
 mod roles;
 mod screens;

@@ -331,6 +331,42 @@ async fn others_see_what_their_roles_are_for() {
 }
 
 #[tokio::test]
+async fn what_is_long_is_leafed_through_by_keyboard_and_printed() {
+    let Some(browser) = Browser::start().await else { return };
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    test.conversation().await;
+    test.run(
+        "insert into audit_record (id, at, kind, rule, conversation_id, carrier_id)
+         select gen_random_uuid(), '2026-03-01T13:00:00Z'::timestamptz + n * interval '1 s', 'received',
+             'talk', id, 'in ' || n
+         from conversation cross join generate_series(1, 450) n",
+    )
+    .await;
+    let erin = desk.staff("Erin Vance", Role::Auditor).await;
+    browser.sign_in(&desk, &erin).await;
+    let path: String = test.value("select '/conversations/' || id from conversation").await;
+    browser.open(&desk, &path).await;
+    browser.wait(".leaf").await;
+    browser.check_page("conversation-first-page").await;
+    browser.go("Later").await;
+    browser.wait_for_words(".leaf p", "Entries 201 to 400").await;
+    browser.check_page("conversation-middle-page").await;
+    browser.check_print("conversation-middle-page").await;
+    devtools(&browser, "Emulation.setEmulatedMedia", json!({"media": "print"})).await;
+    assert!(browser.text(".leaf").await.contains("Entries 201 to 400 of "), "paper says so");
+    devtools(&browser, "Emulation.setEmulatedMedia", json!({"media": ""})).await;
+    browser.go("Last").await;
+    browser.wait_for_words(".leaf p", "Entries 401 to ").await;
+    browser.check_page("conversation-last-page").await;
+    browser.go("Earlier").await;
+    browser.wait_for_words(".leaf p", "Entries 201 to 400").await;
+    browser.go("First").await;
+    browser.wait_for_words(".leaf p", "Entries 1 to 200").await;
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn what_nobody_decided_in_time_is_told() {
     let Some(browser) = Browser::start().await else { return };
     let test = TestApp::start().await;
