@@ -71,13 +71,13 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
 }
 
 async fn of_tasks(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Card> {
-    let open = tasks::list(conn, false, now).await?;
-    let overdue = open.iter().filter(|task| task.overdue).count();
-    let next = open.iter().find(|task| !task.overdue);
+    let open = tasks::places(conn, false).await?;
+    let overdue = open.iter().filter(|(due_at, _)| *due_at < now).count();
+    let next = open.iter().find(|(due_at, _)| *due_at >= now);
     let (about, tone) = match (overdue, next) {
         (1.., _) => (format!("{overdue} overdue"), "bad"),
-        (0, Some(next)) => {
-            (format!("the next is due {}", say::distance(&next.due_at, &now)), "warn")
+        (0, Some((due_at, _))) => {
+            (format!("the next is due {}", say::distance(due_at, &now)), "warn")
         }
         (0, None) => ("nothing waits".to_owned(), ""),
     };

@@ -45,8 +45,26 @@ impl Leaf {
     /// The page of so many that begins at this place, or with what stands there first now; without a place
     /// the first. The places are in their order.
     pub(super) fn of(places: &[Place], from: Option<Place>, size: usize) -> Self {
+        Self::starting(places, from, size, |place, from| place < from)
+    }
+
+    /// The same of a list that has its newest in front.
+    pub(super) fn of_newest(places: &[Place], from: Option<Place>, size: usize) -> Self {
+        Self::starting(places, from, size, |place, from| place.at > from.at)
+    }
+
+    fn starting(
+        places: &[Place],
+        from: Option<Place>,
+        size: usize,
+        is_before: impl Fn(Place, Place) -> bool,
+    ) -> Self {
         let all = places.len();
-        let start = from.map_or(0, |from| places.partition_point(|place| *place < from));
+        let before = |from| places.partition_point(|place| is_before(*place, from));
+        // Of those of the same time it is the very one, if it is there.
+        let start = from.map_or(0, |from| {
+            places.iter().position(|place| *place == from).unwrap_or_else(|| before(from))
+        });
         // Behind the last, what stands last is shown.
         let start = if start < all { start } else { all.saturating_sub(size) };
         let end = all.min(start + size);

@@ -363,6 +363,25 @@ async fn what_is_long_is_leafed_through_by_keyboard_and_printed() {
     browser.wait_for_words(".leaf p", "Entries 201 to 400").await;
     browser.go("First").await;
     browser.wait_for_words(".leaf p", "Entries 1 to 200").await;
+    // Each is about somebody else, who is left out.
+    test.run("drop index task_open_once").await;
+    test.run(
+        "insert into task (id, kind, transcript, raised_at, due_at, closed_at, outcome)
+         select gen_random_uuid(), 'report', '{}', '2026-03-01T12:00:00Z', '2026-03-02T12:00:00Z',
+             case when n > 60 then '2026-03-01T12:00:00Z'::timestamptz end,
+             case when n > 60 then 'looked into' end
+         from generate_series(1, 120) n",
+    )
+    .await;
+    browser.go("Tasks").await;
+    browser.arrive("Tasks").await;
+    browser.go("Later").await;
+    browser.wait_for_words(".leaf p", "Tasks 51 to 60 of 60").await;
+    browser.check_page("tasks-last-page").await;
+    browser.go("Show closed tasks").await;
+    browser.arrive("Closed tasks").await;
+    browser.wait_for_words(".leaf p", "Tasks 1 to 50 of 60").await;
+    browser.check_page("tasks-closed").await;
     browser.close().await;
 }
 

@@ -86,3 +86,58 @@ async fn a_long_transcript_comes_in_pages_that_leave_nothing_out() {
     let wrong = desk.get(&format!("{path}?from=yesterday"), Some(&erin)).await.body;
     assert_eq!(marked(&wrong, " id=\"r-"), marked(&pages[0].1, " id=\"r-"));
 }
+
+#[tokio::test]
+async fn many_tasks_come_in_pages_open_and_closed() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    // Ten at a time are due at the same moment; a third is closed, two at the same moment each.
+    // Each is about somebody else, who is left out.
+    test.run("drop index task_open_once").await;
+    test.run(
+        "insert into task (id, kind, transcript, raised_at, due_at, closed_at, outcome)
+         select md5('task' || n)::uuid, 'report', '{}', '2026-03-01T12:00:00Z',
+             '2026-03-02T12:00:00Z'::timestamptz + n / 10 * interval '1 h',
+             case when n % 3 = 0 then '2026-03-01T12:00:00Z'::timestamptz + n / 6 * interval '1 s' end,
+             case when n % 3 = 0 then 'looked into, ' || n || '.' end
+         from generate_series(1, 2400) n",
+    )
+    .await;
+    for (first, mark, all) in
+        [("/tasks", "action=\"/tasks/", 1600), ("/tasks?closed=1", "<td>looked into, ", 800)]
+    {
+        let (mut next, mut seen, mut pages) = (Some(first.to_owned()), Vec::new(), 0);
+        while let Some(at) = next {
+            let body = desk.get(&at, Some(&erin)).await.body;
+            let ends = |part: &str| part.split(['.', '/']).next().unwrap().to_owned();
+            let found: Vec<String> = body.split(mark).skip(1).map(ends).collect();
+            assert!(found.len() <= 50 && body.len() < 150_000, "{at}: {}", found.len());
+            seen.extend(found);
+            next = link(&body, "next");
+            pages += 1;
+        }
+        assert_eq!((seen.len(), pages), (all, all / 50), "{first}");
+        assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), all, "{first}: each once");
+    }
+    assert!(desk.get("/", Some(&erin)).await.body.contains("1600"));
+
+    // Whoever closes one stays where they are.
+    let first = desk.get("/tasks", Some(&erin)).await.body;
+    assert!(first.contains("Tasks 1 to 50 of 1\u{202f}600"), "{first}");
+    let third = desk.get(&link(&first, "next").unwrap(), Some(&erin)).await.body;
+    let third = link(&third, "next").unwrap();
+    let from = third.split("from=").nth(1).unwrap().to_owned();
+    let body = desk.get(&third, Some(&erin)).await.body;
+    assert!(body.contains("Tasks 101 to 150 of") && body.contains(&format!("value=\"{from}\"")));
+    let forms = marked(&body, "action=\"");
+    let task = forms.into_iter().filter(|it| it.starts_with("/tasks/")).nth(2).unwrap().to_owned();
+    let form = |words: &str| vec![("outcome", words.to_owned()), ("from", from.clone())];
+    let wrong = desk.post(&task, Some(&erin), &form("")).await;
+    assert!(wrong.status == 422 && wrong.body.contains("<details open"), "{}", wrong.body);
+    assert!(wrong.body.contains("Tasks 101 to 150 of"));
+    let closed = desk.post(&task, Some(&erin), &form("called them")).await;
+    let back = desk.get(&closed.location.unwrap(), Some(&erin)).await.body;
+    assert!(back.contains("Tasks 101 to 150 of 1\u{202f}599"), "{back}");
+    assert!(back.contains("The task is closed"));
+}

@@ -135,7 +135,7 @@ async fn a_task_is_closed_with_an_outcome_once() {
     let twice = desk.post(&close, Some(&erin), &outcome("other")).await;
     assert!(twice.status == 422 && twice.body.contains("meanwhile"), "{}", twice.body);
     assert!(desk.get("/tasks", Some(&erin)).await.body.contains("Nothing waits"));
-    assert!(desk.get("/tasks?all=1", Some(&erin)).await.body.contains("warned them"));
+    assert!(desk.get("/tasks?closed=1", Some(&erin)).await.body.contains("warned them"));
     let deeds = test.column(DEEDS).await;
     assert_eq!(
         deeds.last().unwrap(),
