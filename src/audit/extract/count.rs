@@ -4,12 +4,15 @@ use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{CHUNK, keep_to_indexes};
+use super::keep_to_indexes;
 use crate::{
     audit::{pace::Pace, search, search::Query},
     ids::ConversationId,
     vault::Vault,
 };
+
+/// How many conversations are counted at once.
+const CHUNK: u32 = 200;
 
 /// How much there is, as far as it was counted: with one more than the bound, it is more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,11 +36,15 @@ pub async fn count(
 ) -> sqlx::Result<Count> {
     let (more, enough) = (i64::from(bound) + 1, bound as usize + 1);
     let (ids, alone) = search::some(conn, vault, query, enough).await?;
-    let conversations = i64::try_from(ids.len()).unwrap_or(more).min(more);
-    if ids.len() + alone.len() >= enough {
-        // Each conversation has a record. Of how many there are, no more is known than were met.
-        return Ok(Count { conversations, records: more });
+    if ids.len() >= enough {
+        // Each has a record.
+        return Ok(Count { conversations: more, records: more });
     }
+    if ids.len() + alone.len() >= enough {
+        // Of how many conversations, nobody knows: not all were met.
+        return Ok(Count { conversations: 0, records: more });
+    }
+    let conversations = i64::try_from(ids.len()).unwrap_or(more);
     keep_to_indexes(conn).await?;
     let (mut left, mut pace) = (&*ids, Pace::begin(conn).await?);
     let alone = search::with_fates(conn, query, &alone).await?.len();

@@ -83,6 +83,7 @@ pub(super) fn touches(job: &Job) -> String {
     };
     match (job.is_counted, job.count) {
         (_, Some(Count { records: 0, .. })) => "nothing".to_owned(),
+        (_, Some(Count { conversations: 0, records })) => many(records, "record"),
         (_, Some(Count { conversations, records })) => {
             format!("{} of {}", many(records, "record"), many(conversations, "conversation"))
         }
