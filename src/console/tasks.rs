@@ -137,7 +137,7 @@ async fn list(app: &App, visitor: &Visitor, is_closed: bool, from: String) -> sq
 
 /// What came of a task.
 #[derive(Deserialize)]
-pub(super) struct Outcome {
+pub(super) struct Closing {
     outcome: String,
     /// Set by the button that opts the person out, too.
     opt_out: Option<String>,
@@ -151,7 +151,7 @@ pub(super) async fn close(
     State(app): State<App>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Sent(Outcome { outcome, opt_out, from }): Sent<Outcome>,
+    Sent(Closing { outcome, opt_out, from }): Sent<Closing>,
 ) -> Page {
     let id: TaskId = id.parse().map_err(|_| Failed::Nothing)?;
     let words = match words::line(&outcome, "The outcome") {
