@@ -4,6 +4,7 @@
 //! value may be a secret.
 
 mod audit;
+mod carrier;
 mod media;
 mod parse;
 mod sources;
@@ -19,9 +20,10 @@ use url::Url;
 use self::sources::Sources;
 pub use self::{
     audit::AuditSettings,
+    carrier::FlowrouteSettings,
     media::{MediaHost, MediaSettings},
     parse::WebhookSecrets,
-    terms::{LateInbound, NumberChoice, OnUnknown, PoolSettings, Times},
+    terms::{ConsoleTimes, LateInbound, NumberChoice, OnUnknown, PoolSettings, Times},
 };
 use crate::{texts::Brand, vault::MasterKeys};
 
@@ -60,6 +62,8 @@ pub struct Settings {
     pub brand: Brand,
     /// How long things last.
     pub times: Times,
+    /// How long staff may take.
+    pub console: ConsoleTimes,
     /// How masked numbers are chosen.
     pub pool: PoolSettings,
     /// Where pictures come from, where they lie, and for how long.
@@ -72,17 +76,6 @@ pub struct Settings {
     pub late_inbound: LateInbound,
     /// Who signs what the audit trail is, and where that is kept.
     pub audit: AuditSettings,
-}
-
-/// Flowroute's API and the keys to it.
-#[derive(Debug, Clone)]
-pub struct FlowrouteSettings {
-    /// The base of the API; the version path is added.
-    pub url: Url,
-    /// The access key, the user name of HTTP Basic.
-    pub access_key: SecretString,
-    /// The secret key, the password of HTTP Basic.
-    pub secret_key: SecretString,
 }
 
 /// All that is wrong with the settings, a line each.
@@ -139,6 +132,7 @@ impl Settings {
         let allow_superuser = from.or("MASKLINE_ALLOW_SUPERUSER", "false", parse::truth);
         let brand = from.or("MASKLINE_BRAND", "Maskline", parse::brand);
         let times = Times::from(&mut from);
+        let console = ConsoleTimes::from(&mut from);
         let pool = PoolSettings::from(&mut from);
         let media = MediaSettings::from(&mut from);
         let code_failures_alarm = from.or("MASKLINE_CODE_FAILURES_ALARM", "100", parse::count);
@@ -165,6 +159,7 @@ impl Settings {
                 allow_superuser: allow_superuser?,
                 brand: brand?,
                 times: times?,
+                console: console?,
                 pool: pool?,
                 media: media?,
                 code_failures_alarm: code_failures_alarm?,
@@ -177,16 +172,6 @@ impl Settings {
             Some(settings) if problems.is_empty() => Ok(settings),
             _ => Err(ConfigError(problems)),
         }
-    }
-}
-
-impl FlowrouteSettings {
-    fn from(from: &mut Sources) -> Option<Self> {
-        let access_key = from.required("FLOWROUTE_ACCESS_KEY", parse::secret);
-        let secret_key = from.required("FLOWROUTE_SECRET_KEY", parse::secret);
-        let url =
-            from.or("MASKLINE_FLOWROUTE_URL", "https://api.flowroute.com", parse::carrier_url);
-        Some(Self { url: url?, access_key: access_key?, secret_key: secret_key? })
     }
 }
 

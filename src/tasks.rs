@@ -2,15 +2,15 @@
 //!
 //! Raised in the transaction of what called for it. What is asked for already is not asked for twice.
 
+mod list;
+
 use jiff::{SignedDuration, Timestamp, ToSpan, civil::Weekday, tz::TimeZone};
 use jiff_sqlx::ToSqlx;
-use serde::Serialize;
 use sqlx::PgConnection;
 
-use crate::{
-    clock::SqlTimestamp,
-    ids::{ConversationId, MaskedNumberId, PersonId, TaskId},
-};
+use crate::ids::{ConversationId, MaskedNumberId, PersonId, TaskId};
+
+pub use self::list::{Listed, list, places, some};
 
 /// Why staff are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,72 +129,6 @@ pub async fn raise(conn: &mut PgConnection, task: &Task, now: Timestamp) -> sqlx
         metrics::counter!("maskline_tasks_raised_total", "kind" => task.kind.as_str()).increment(1);
     }
     Ok(is_new)
-}
-
-/// A task as staff see it. People stand in it by their ids.
-#[derive(Debug, Serialize)]
-pub struct Listed {
-    /// Its id.
-    pub id: TaskId,
-    /// Why staff are called.
-    pub kind: String,
-    /// Whom it is about.
-    pub person: Option<PersonId>,
-    /// Which conversation it is about.
-    pub conversation: Option<ConversationId>,
-    /// Which masked number it is about.
-    pub masked_number: Option<String>,
-    /// The carrier's id of the text that raised it.
-    pub carrier_id: Option<String>,
-    /// How many records of the trail are kept with it.
-    pub transcript_records: i32,
-    /// More about it.
-    pub detail: Option<String>,
-    /// When it was raised.
-    pub raised_at: Timestamp,
-    /// Until when it must be looked at.
-    pub due_at: Timestamp,
-    /// Whether that is over, and it is still open.
-    pub overdue: bool,
-    /// When it was closed.
-    pub closed_at: Option<Timestamp>,
-    /// What came of it.
-    pub outcome: Option<String>,
-}
-
-/// Lists the open tasks, those due first in front, and with `all` the closed ones behind them.
-pub async fn list(conn: &mut PgConnection, all: bool, now: Timestamp) -> sqlx::Result<Vec<Listed>> {
-    let rows = sqlx::query!(
-        r#"select t.id, t.kind, t.person_id, t.conversation_id, m.number as "number?", t.carrier_id,
-               cardinality(t.transcript) as "records!", t.detail, t.raised_at, t.due_at,
-               t.closed_at, t.outcome
-           from task t
-           left join masked_number m on m.id = t.masked_number_id
-           where t.closed_at is null or $1
-           order by t.closed_at desc nulls first, t.due_at, t.id"#,
-        all,
-    )
-    .fetch_all(conn)
-    .await?;
-    let listed = rows.into_iter().map(|row| {
-        let (due_at, closed_at) = (row.due_at.to_jiff(), row.closed_at.map(SqlTimestamp::to_jiff));
-        Listed {
-            id: row.id,
-            kind: row.kind,
-            person: row.person_id,
-            conversation: row.conversation_id,
-            masked_number: row.number,
-            carrier_id: row.carrier_id,
-            transcript_records: row.records,
-            detail: row.detail,
-            raised_at: row.raised_at.to_jiff(),
-            due_at,
-            overdue: closed_at.is_none() && due_at < now,
-            closed_at,
-            outcome: row.outcome,
-        }
-    });
-    Ok(listed.collect())
 }
 
 /// What came of closing a task.

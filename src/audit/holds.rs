@@ -1,6 +1,6 @@
 //! Legal holds: what must not be erased or removed while a matter goes on. They win over everything.
 //!
-//! One person asks for a release, and another approves it.
+//! One person asks for a release, and another approves it: another account, where both have signed in.
 
 use jiff::Timestamp;
 use jiff_sqlx::ToSqlx;
@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 
 use crate::{
     clock::SqlTimestamp,
-    ids::{ConversationId, HoldId, PersonId},
+    ids::{ConversationId, HoldId, PersonId, StaffId},
 };
 
 /// What a hold covers: all of which everything holds that is set. Where nothing is, everything.
@@ -25,6 +25,15 @@ pub struct Scope {
     pub from: Option<Timestamp>,
     /// What happened before.
     pub until: Option<Timestamp>,
+}
+
+/// Who asks for a release, or approves it.
+#[derive(Debug, Clone, Copy)]
+pub struct By<'a> {
+    /// As they are called, or say on the command line that they are.
+    pub name: &'a str,
+    /// With which account, if they signed in.
+    pub account: Option<StaffId>,
 }
 
 /// A hold as staff see it.
@@ -50,12 +59,28 @@ pub struct Hold {
     pub placed_at: Timestamp,
     /// Who asks for its release.
     pub asked_by: Option<String>,
+    /// With which account, if they signed in.
+    #[serde(skip)]
+    pub asked_account: Option<StaffId>,
     /// Why.
     pub reason: Option<String>,
     /// Who approved that.
     pub released_by: Option<String>,
     /// When.
     pub released_at: Option<Timestamp>,
+}
+
+impl Hold {
+    /// Whether this is who asks for its release.
+    pub fn is_asked_by(&self, by: By<'_>) -> bool {
+        let name = self.asked_by.as_ref().map(|name| name.trim().to_lowercase());
+        is_same(self.asked_account, by.account, || name == Some(by.name.trim().to_lowercase()))
+    }
+}
+
+/// Whether two are the same: by their accounts, or, where one has none, by their names.
+fn is_same(one: Option<StaffId>, other: Option<StaffId>, names: impl FnOnce() -> bool) -> bool {
+    one.zip(other).map_or_else(names, |(one, other)| one == other)
 }
 
 /// Why a hold was not released.
@@ -105,7 +130,8 @@ pub async fn list(conn: &mut PgConnection, all: bool) -> sqlx::Result<Vec<Hold>>
     let rows = sqlx::query!(
         r#"select id as "id: HoldId", matter, person_id as "person: PersonId",
                conversation_id as "conversation: ConversationId", masked_number, from_at, until_at,
-               placed_by, placed_at, asked_by, reason, released_by, released_at
+               placed_by, placed_at, asked_by, asked_account as "asked_account: StaffId", reason,
+               released_by, released_at
            from legal_hold
            where released_at is null or $1
            order by placed_at, id"#,
@@ -124,6 +150,7 @@ pub async fn list(conn: &mut PgConnection, all: bool) -> sqlx::Result<Vec<Hold>>
         placed_by: row.placed_by,
         placed_at: row.placed_at.to_jiff(),
         asked_by: row.asked_by,
+        asked_account: row.asked_account,
         reason: row.reason,
         released_by: row.released_by,
         released_at: row.released_at.map(SqlTimestamp::to_jiff),
@@ -136,16 +163,17 @@ pub async fn ask_release(
     conn: &mut PgConnection,
     id: HoldId,
     reason: &str,
-    by: &str,
+    by: By<'_>,
     now: Timestamp,
 ) -> sqlx::Result<Result<(), Refusal>> {
     let asked = sqlx::query!(
-        "update legal_hold set asked_by = $2, asked_at = $3, reason = $4
+        "update legal_hold set asked_by = $2, asked_at = $3, reason = $4, asked_account = $5
          where id = $1 and released_at is null",
         id as _,
-        by,
+        by.name,
         now.to_sqlx() as _,
         reason,
+        by.account as _,
     )
     .execute(conn)
     .await?;
@@ -156,31 +184,35 @@ pub async fn ask_release(
 pub async fn approve_release(
     conn: &mut PgConnection,
     id: HoldId,
-    by: &str,
+    by: By<'_>,
     now: Timestamp,
 ) -> sqlx::Result<Result<String, Refusal>> {
     let hold = sqlx::query!(
-        r#"select matter, asked_by,
-               lower(btrim(asked_by)) = lower(btrim($2::text)) as "is_same"
+        r#"select matter, asked_by, asked_account as "account: StaffId",
+               lower(btrim(asked_by)) = lower(btrim($2::text)) as "is_same_name"
            from legal_hold
            where id = $1 and released_at is null
            for update"#,
         id as _,
-        by,
+        by.name,
     )
     .fetch_optional(&mut *conn)
     .await?;
     let matter = match hold {
         None => return Ok(Err(Refusal::Gone)),
         Some(hold) if hold.asked_by.is_none() => return Ok(Err(Refusal::NotAsked)),
-        Some(hold) if hold.is_same == Some(true) => return Ok(Err(Refusal::SamePerson)),
+        Some(hold) if is_same(hold.account, by.account, || hold.is_same_name == Some(true)) => {
+            return Ok(Err(Refusal::SamePerson));
+        }
         Some(hold) => hold.matter,
     };
     sqlx::query!(
-        "update legal_hold set released_by = $2, released_at = $3 where id = $1",
+        "update legal_hold set released_by = $2, released_at = $3, released_account = $4
+         where id = $1",
         id as _,
-        by,
+        by.name,
         now.to_sqlx() as _,
+        by.account as _,
     )
     .execute(conn)
     .await?;

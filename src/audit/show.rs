@@ -94,19 +94,37 @@ pub async fn is_conversation(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<
         .await
 }
 
-/// Reads all records of a conversation, or of what a task is about, oldest first.
+/// A record as far as it is told without opening it.
+#[derive(Debug)]
+pub struct Line {
+    /// Its id.
+    pub id: RecordId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: String,
+    /// Who did it.
+    pub person: Option<PersonId>,
+    /// Whom it was meant for.
+    pub recipient: Option<PersonId>,
+    /// The masked number that stood between.
+    pub masked_number: Option<String>,
+    /// The carrier's id of the inbound text that caused it, or of the outbound text itself.
+    pub carrier_id: Option<String>,
+    /// The outbound text.
+    pub text: Option<TextId>,
+}
+
+/// Reads of all records of a conversation, or of what a task is about, what holds no words; oldest first.
 ///
 /// # Errors
-/// The database's. A record that cannot be opened says so, and hides no other.
-pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::Result<Vec<Shown>> {
+/// The database's.
+pub async fn outline(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Line>> {
     let rows = sqlx::query!(
-        r#"select r.id as "id: RecordId", r.at, r.kind, r.rule, r.person_id as "person: PersonId",
-               r.recipient_id as "recipient: PersonId", r.masked_number,
-               r.carrier_id, r.text_id as "text: TextId", r.body_sealed, r.media_sealed, r.detail,
-               r.author_id as "author: PersonId", k.wrapped_key as "author_key?",
-               k.erased_at as "erased_at?: SqlTimestamp"
+        r#"select r.id as "id: RecordId", r.at, r.kind, r.person_id as "person: PersonId",
+               r.recipient_id as "recipient: PersonId", r.masked_number, r.carrier_id,
+               r.text_id as "text: TextId"
            from audit_record r
-           left join person k on k.id = r.author_id
            where r.conversation_id = any(array(
                    select $1 union select conversation_id from task where id = $1
                ))
@@ -117,6 +135,69 @@ pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::
                ))
            order by r.at, r.id"#,
         id,
+    )
+    .fetch_all(conn)
+    .await?;
+    let line = rows.into_iter().map(|row| Line {
+        id: row.id,
+        at: row.at.to_jiff(),
+        kind: row.kind,
+        person: row.person,
+        recipient: row.recipient,
+        masked_number: row.masked_number,
+        carrier_id: row.carrier_id,
+        text: row.text,
+    });
+    Ok(line.collect())
+}
+
+/// Reads all records of a conversation, or of what a task is about, oldest first.
+///
+/// # Errors
+/// The database's. A record that cannot be opened says so, and hides no other.
+pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::Result<Vec<Shown>> {
+    read(conn, vault, id, None).await
+}
+
+/// Reads these of them.
+///
+/// # Errors
+/// The same.
+pub async fn some(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    id: Uuid,
+    among: &[RecordId],
+) -> sqlx::Result<Vec<Shown>> {
+    let among: Vec<Uuid> = among.iter().map(|id| id.uuid()).collect();
+    read(conn, vault, id, Some(&among)).await
+}
+
+async fn read(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    id: Uuid,
+    among: Option<&[Uuid]>,
+) -> sqlx::Result<Vec<Shown>> {
+    let rows = sqlx::query!(
+        r#"select r.id as "id: RecordId", r.at, r.kind, r.rule, r.person_id as "person: PersonId",
+               r.recipient_id as "recipient: PersonId", r.masked_number,
+               r.carrier_id, r.text_id as "text: TextId", r.body_sealed, r.media_sealed, r.detail,
+               r.author_id as "author: PersonId", k.wrapped_key as "author_key?",
+               k.erased_at as "erased_at?: SqlTimestamp"
+           from audit_record r
+           left join person k on k.id = r.author_id
+           where ($2::uuid[] is null or r.id = any($2)) and (r.conversation_id = any(array(
+                   select $1 union select conversation_id from task where id = $1
+               ))
+               or r.carrier_id = any(array(select carrier_id from task where id = $1))
+               -- Receipts name the text that they are about, and no conversation.
+               or r.conversation_id is null and r.text_id = any(array(
+                   select text_id from audit_record where conversation_id = $1
+               )))
+           order by r.at, r.id"#,
+        id,
+        among,
     )
     .fetch_all(conn)
     .await?;

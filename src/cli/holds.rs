@@ -158,7 +158,7 @@ async fn release(db: &PgPool, id: HoldId, reason: &str, by: &By) -> Done {
     refuse_numbers("--reason", reason)?;
     let mut tx = db.begin().await?;
     let now = super::now(&mut tx).await?;
-    holds::ask_release(&mut tx, id, reason, &by.name(), now).await??;
+    holds::ask_release(&mut tx, id, reason, typed(&by.name()), now).await??;
     let record = by.record("holds_release", &format!("release of hold {id} asked for: {reason}"));
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
@@ -169,12 +169,17 @@ async fn release(db: &PgPool, id: HoldId, reason: &str, by: &By) -> Done {
 async fn approve(db: &PgPool, id: HoldId, by: &By) -> Done {
     let mut tx = db.begin().await?;
     let now = super::now(&mut tx).await?;
-    let matter = holds::approve_release(&mut tx, id, &by.name(), now).await??;
+    let matter = holds::approve_release(&mut tx, id, typed(&by.name()), now).await??;
     let record = by.record("holds_approve", &format!("hold {id} for {matter} released"));
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     println!("released: {matter}");
     Ok(())
+}
+
+/// Somebody of whom nothing is known but what they say.
+fn typed(name: &str) -> holds::By<'_> {
+    holds::By { name, account: None }
 }
 
 fn print(holds: &[Hold], format: Format) -> Done {

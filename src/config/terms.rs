@@ -17,6 +17,15 @@ pub struct Times {
     pub reopen_within: SignedDuration,
 }
 
+/// How long what staff ask for lasts in the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConsoleTimes {
+    /// For how long it can be granted.
+    pub request_lifetime: SignedDuration,
+    /// For how long the file of an export can be downloaded.
+    pub export_lifetime: SignedDuration,
+}
+
 /// How masked numbers are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolSettings {
@@ -69,6 +78,14 @@ impl Times {
             longest: longest?,
             reopen_within: reopen_within?,
         })
+    }
+}
+
+impl ConsoleTimes {
+    pub(super) fn from(from: &mut Sources) -> Option<Self> {
+        let request_lifetime = from.or("MASKLINE_REQUEST_LIFETIME", "7d", parse::span(1, 720));
+        let export_lifetime = from.or("MASKLINE_EXPORT_LIFETIME", "7d", parse::span(1, 2160));
+        Some(Self { request_lifetime: request_lifetime?, export_lifetime: export_lifetime? })
     }
 }
 

@@ -1,16 +1,18 @@
-//! A conversation, read by an auditor. That it was read is on record before it is shown.
+//! A conversation, read by an auditor, page by page. That it was read is on record before it is shown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use askama::Template;
 use axum::extract::{Path, State};
+use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    page::{self, Failed, Frame, Page},
+    leaf::{Leaf, Place},
+    page::{self, Asked, Failed, Frame, Page},
     say,
-    transcript::{self, Day, What, Words},
+    transcript::{self, Day, Key, What, Words},
     visitor::Visitor,
 };
 use crate::{
@@ -18,12 +20,15 @@ use crate::{
     audit::{
         self,
         holds::{self, Hold},
-        show::{self, Gap, Shown},
+        show::{self, Gap, Line},
     },
-    ids::PersonId,
+    ids::{PersonId, RecordId},
     people,
     vault::Vault,
 };
+
+/// How many turns stand on a page.
+const PAGE: usize = 200;
 
 /// A transcript.
 #[derive(Template)]
@@ -38,7 +43,10 @@ struct Conversation {
     numbers: Vec<String>,
     gaps: Vec<Gap>,
     days: Vec<Day>,
+    /// How many records there are, and how many of them are on this page.
     records: usize,
+    shown: usize,
+    leaf: Leaf,
     holds: Vec<Hold>,
     read_at: String,
 }
@@ -54,6 +62,11 @@ struct Party {
 }
 
 impl Conversation {
+    /// Where its first page is.
+    fn base(&self) -> String {
+        format!("/conversations/{}", self.id)
+    }
+
     /// How somebody is called in the transcript.
     fn called(&self, who: Option<&PersonId>) -> String {
         let found = who.and_then(|who| self.people.iter().find(|party| party.id == *who));
@@ -78,26 +91,54 @@ impl Party {
     }
 }
 
+/// Which page is asked for.
+#[derive(Deserialize)]
+pub(super) struct Wish {
+    from: Option<String>,
+}
+
+/// The turns of a page, and the records that belong to them.
+fn leaf(outline: &[Line], from: Option<Place>) -> (Leaf, Vec<RecordId>) {
+    let heads = transcript::heads(&outline.iter().map(Key::from).collect::<Vec<_>>());
+    let place = |at: usize| Place { at: outline[at].at, id: outline[at].id.uuid() };
+    let begun: Vec<usize> =
+        heads.iter().enumerate().filter(|(at, head)| at == *head).map(|(at, _)| at).collect();
+    let places: Vec<Place> = begun.iter().map(|at| place(*at)).collect();
+    let leaf = Leaf::of(&places, from, PAGE);
+    let shown: HashSet<usize> = begun[leaf.range.clone()].iter().copied().collect();
+    let belongs = outline.iter().zip(heads).filter(|(_, head)| shown.contains(head));
+    (leaf, belongs.map(|(line, _)| line.id).collect())
+}
+
 /// Shows the transcript of a conversation, or of what a task is about.
-pub(super) async fn page(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Page {
+pub(super) async fn page(
+    State(app): State<App>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Asked(wish): Asked<Wish>,
+) -> Page {
     let id: Uuid = id.parse().map_err(|_| Failed::Nothing)?;
     let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
     let gaps = show::gaps(&mut conn, id).await?;
-    let records = show::records(&mut conn, &app.pen.vault, id).await?;
-    if records.is_empty() && gaps.is_empty() {
+    let outline = show::outline(&mut conn, id).await?;
+    if outline.is_empty() && gaps.is_empty() {
         return Err(Failed::Nothing);
     }
     let is_conversation = show::is_conversation(&mut conn, id).await?;
-    let people = parties(&mut conn, &app.pen.vault, &records).await?;
+    let people = parties(&mut conn, &app.pen.vault, &outline).await?;
     let holds = holds::list(&mut conn, false).await?;
-    let read = format!("words of {id} were read, {} records", records.len());
+    let (leaf, on_it) = leaf(&outline, wish.from.as_deref().and_then(|from| from.parse().ok()));
+    let all = outline.len();
+    let part = if leaf.is_part() { format!("{} of ", on_it.len()) } else { String::new() };
+    let read = format!("words of {id} were read, {part}{all} records");
     audit::record(&mut conn, &[visitor.record("console_transcript", &read)], now).await?;
     let mut numbers: Vec<String> =
-        records.iter().filter_map(|record| record.masked_number.clone()).collect();
+        outline.iter().filter_map(|record| record.masked_number.clone()).collect();
     numbers.sort();
     numbers.dedup();
     let holds = holds.into_iter().filter(|hold| touches(hold, id, &people, &numbers)).collect();
+    let records = show::some(&mut conn, &app.pen.vault, id, &on_it).await?;
     let kind = if is_conversation { "Conversation" } else { "Task" };
     let title = format!("{kind} {}", say::pseudonym(id));
     Ok(page::show(&Conversation {
@@ -108,7 +149,9 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor, Path(id): Pat
         numbers,
         gaps,
         days: transcript::days(&records),
-        records: records.len(),
+        records: all,
+        shown: records.len(),
+        leaf,
         holds,
         read_at: say::moment(&now),
     }))
@@ -118,7 +161,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor, Path(id): Pat
 async fn parties(
     conn: &mut PgConnection,
     vault: &Vault,
-    records: &[Shown],
+    records: &[Line],
 ) -> sqlx::Result<Vec<Party>> {
     let mut order: BTreeMap<PersonId, usize> = BTreeMap::new();
     for id in records.iter().flat_map(|record| [record.person, record.recipient]).flatten() {

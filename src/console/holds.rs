@@ -33,11 +33,10 @@ use crate::{
 #[template(path = "holds.html")]
 struct Holds {
     frame: Frame,
-    in_force: Vec<Hold>,
+    /// Each, and whether whoever looks asks for its release: nobody approves what they asked for.
+    in_force: Vec<(Hold, bool)>,
     released: Vec<Hold>,
     all: bool,
-    /// Who looks: nobody approves what they asked for.
-    name: String,
     may_approve: bool,
     problem: Option<String>,
     new: New,
@@ -96,13 +95,17 @@ pub(super) async fn page(
 
 async fn list(app: &App, visitor: &Visitor, all: bool) -> sqlx::Result<Holds> {
     let listed = holds::list(&mut *app.db.acquire().await?, all).await?;
-    let (in_force, released) = listed.into_iter().partition(|hold| hold.released_at.is_none());
+    let (in_force, released): (Vec<_>, _) =
+        listed.into_iter().partition(|hold| hold.released_at.is_none());
+    let own = |hold: Hold| {
+        let is_own = hold.is_asked_by(visitor.by());
+        (hold, is_own)
+    };
     Ok(Holds {
         frame: Frame::new(visitor, "Legal holds", "/holds"),
-        in_force,
+        in_force: in_force.into_iter().map(own).collect(),
         released,
         all,
-        name: visitor.name().to_owned(),
         may_approve: visitor.role() == Role::Approver,
         problem: None,
         new: New::default(),
@@ -165,7 +168,7 @@ pub(super) async fn ask(
     };
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    if let Err(refusal) = holds::ask_release(&mut tx, id, &reason, visitor.name(), now).await? {
+    if let Err(refusal) = holds::ask_release(&mut tx, id, &reason, visitor.by(), now).await? {
         return again(&app, &visitor, said(refusal).to_owned(), New::default()).await;
     }
     let record =
@@ -184,7 +187,7 @@ pub(super) async fn approve(
     let id: HoldId = id.parse().map_err(|_| Failed::Nothing)?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let matter = match holds::approve_release(&mut tx, id, visitor.name(), now).await? {
+    let matter = match holds::approve_release(&mut tx, id, visitor.by(), now).await? {
         Ok(matter) => matter,
         Err(refusal) => {
             return again(&app, &visitor, said(refusal).to_owned(), New::default()).await;

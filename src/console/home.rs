@@ -16,7 +16,7 @@ use super::{
 use crate::{
     app::App,
     audit::{behind, checkpoint, guard, holds},
-    pool, tasks,
+    database, pool, tasks,
 };
 
 /// The overview.
@@ -40,8 +40,8 @@ struct Card {
 
 /// Shows what waits.
 pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
+    let now = database::time(&mut conn, &app.clock).await?;
     let (may, cards) = match visitor.role() {
         Role::Operator => (
             "You look after numbers and tasks. You read no words.",
@@ -63,7 +63,7 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
     let mut cards = cards;
     if matches!(visitor.role(), Role::Auditor | Role::Approver) {
         cards.insert(0, of_reveals(&mut conn, &visitor, now).await?);
-        cards.insert(1, of_subjects(&mut conn, &visitor).await?);
+        cards.insert(1, of_subjects(&mut conn, &visitor, now).await?);
         cards.insert(2, of_exports(&mut conn, &app, &visitor, now).await?);
     }
     cards.push(of_integrity(&mut conn, now).await?);
@@ -71,13 +71,13 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
 }
 
 async fn of_tasks(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<Card> {
-    let open = tasks::list(conn, false, now).await?;
-    let overdue = open.iter().filter(|task| task.overdue).count();
-    let next = open.iter().find(|task| !task.overdue);
+    let open = tasks::places(conn, false).await?;
+    let overdue = open.iter().filter(|(due_at, _)| *due_at < now).count();
+    let next = open.iter().find(|(due_at, _)| *due_at >= now);
     let (about, tone) = match (overdue, next) {
         (1.., _) => (format!("{overdue} overdue"), "bad"),
-        (0, Some(next)) => {
-            (format!("the next is due {}", say::distance(&next.due_at, &now)), "warn")
+        (0, Some((due_at, _))) => {
+            (format!("the next is due {}", say::distance(due_at, &now)), "warn")
         }
         (0, None) => ("nothing waits".to_owned(), ""),
     };
@@ -91,8 +91,8 @@ async fn of_reveals(
 ) -> sqlx::Result<Card> {
     let listed = reveal::store::list(conn).await?;
     let red = listed.iter().filter(|reveal| reveal.is_red()).count();
-    let waiting = listed.iter().filter(|reveal| reveal.waits()).count();
-    let open = listed.iter().filter(|reveal| reveal.is_open(now)).count();
+    let waiting = listed.iter().filter(|reveal| reveal.request.waits(now)).count();
+    let open = listed.iter().filter(|reveal| reveal.request.is_open(now)).count();
     let (about, tone) = match (red, waiting, visitor.role()) {
         (1.., ..) => (format!("{red} opened without approval, not reviewed"), "bad"),
         (0, 1.., Role::Approver) => (format!("{waiting} wait for you"), "warn"),
@@ -102,8 +102,13 @@ async fn of_reveals(
     Ok(Card { path: "/reveals", word: "Numbers shown now", figure: open.to_string(), about, tone })
 }
 
-async fn of_subjects(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {
-    let waiting = subject::store::list(conn).await?.iter().filter(|it| it.waits()).count();
+async fn of_subjects(
+    conn: &mut PgConnection,
+    visitor: &Visitor,
+    now: Timestamp,
+) -> sqlx::Result<Card> {
+    let listed = subject::store::list(conn).await?;
+    let waiting = listed.iter().filter(|wish| wish.request.waits(now)).count();
     let (about, tone) = match (waiting, visitor.role()) {
         (0, _) => ("none waits", ""),
         (_, Role::Approver) => ("copies and erasures wait for you", "warn"),
@@ -122,8 +127,8 @@ async fn of_exports(
     let is_approver = visitor.role() == Role::Approver;
     let of = (!is_approver).then(|| visitor.id());
     let listed = exports::store::list(conn, &app.pen.vault, of).await?;
-    let asked = listed.iter().filter(|job| job.state == exports::store::State::Asked);
-    let others = asked.clone().filter(|job| job.asker != visitor.id()).count();
+    let asked = listed.iter().filter(|job| job.request.waits(now));
+    let others = asked.clone().filter(|job| job.request.asker != visitor.id()).count();
     let (about, tone) = match (others, asked.count(), is_approver) {
         (1.., _, true) => (format!("{others} wait for you"), "warn"),
         (_, 1.., _) => ("an approver must decide".to_owned(), ""),
@@ -135,9 +140,8 @@ async fn of_exports(
 
 async fn of_holds(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {
     let in_force = holds::list(conn, false).await?;
-    let own = visitor.name().to_lowercase();
-    let asked = in_force.iter().filter_map(|hold| hold.asked_by.as_ref());
-    let others = asked.filter(|by| by.to_lowercase() != own).count();
+    let asked = in_force.iter().filter(|hold| hold.asked_by.is_some());
+    let others = asked.filter(|hold| !hold.is_asked_by(visitor.by())).count();
     let (about, tone) = match (others, visitor.role()) {
         (1.., Role::Approver) => (format!("{others} to be released wait for you"), "warn"),
         (1.., _) => (format!("{others} wait for an approver"), ""),

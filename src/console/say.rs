@@ -56,7 +56,7 @@ pub(super) fn seconds(seconds: f64) -> String {
 }
 
 /// A span in its largest whole unit.
-fn span(span: SignedDuration) -> String {
+pub(super) fn span(span: SignedDuration) -> String {
     let (count, unit) = match span.as_secs() {
         seconds @ ..60 => (seconds, "second"),
         seconds @ 60..3_600 => (seconds / 60, "minute"),

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 
 use super::{
+    leaf::{Leaf, Place},
     page::{self, Asked, Failed, Frame, Page, Sent},
     say,
     staff::Role,
@@ -27,14 +28,19 @@ use crate::{
     tasks::{self, About, Closed, Listed},
 };
 
-/// The list of tasks.
+/// How many tasks stand on a page.
+const PAGE: usize = 50;
+
+/// The list of tasks: of the open ones, or of the closed.
 #[derive(Template)]
 #[template(path = "tasks.html")]
 struct Tasks {
     frame: Frame,
-    open: Vec<Listed>,
-    closed: Vec<Listed>,
-    all: bool,
+    listed: Vec<Listed>,
+    is_closed: bool,
+    leaf: Leaf,
+    /// Where this page begins, as the address has it.
+    from: String,
     may_close: bool,
     may_read: bool,
     now: Timestamp,
@@ -44,6 +50,11 @@ struct Tasks {
 }
 
 impl Tasks {
+    /// Where its first page is, and what stands behind that before the place of another.
+    fn base(&self) -> (&'static str, &'static str) {
+        if self.is_closed { ("/tasks?closed=1", "&") } else { ("/tasks", "?") }
+    }
+
     /// Why staff are called, in words.
     fn why(kind: &str) -> &'static str {
         match kind {
@@ -72,7 +83,9 @@ impl Tasks {
 /// What the list is asked for.
 #[derive(Deserialize)]
 pub(super) struct Wish {
-    all: Option<String>,
+    closed: Option<String>,
+    #[serde(default)]
+    from: String,
     done: Option<String>,
 }
 
@@ -89,20 +102,31 @@ pub(super) async fn page(
         }
         _ => None,
     });
-    let listed = list(&app, &visitor, wish.all.is_some()).await?;
+    let listed = list(&app, &visitor, wish.closed.is_some(), wish.from).await?;
     let frame = Frame::new(&visitor, "Tasks", "/tasks").saying(done);
     Ok(page::show(&Tasks { frame, ..listed }))
 }
 
-async fn list(app: &App, visitor: &Visitor, all: bool) -> sqlx::Result<Tasks> {
+async fn list(app: &App, visitor: &Visitor, is_closed: bool, from: String) -> sqlx::Result<Tasks> {
     let now = app.clock.now();
-    let listed = tasks::list(&mut *app.db.acquire().await?, all, now).await?;
-    let (open, closed) = listed.into_iter().partition(|task| task.closed_at.is_none());
+    let mut conn = app.db.acquire().await?;
+    let places = tasks::places(&mut conn, is_closed).await?;
+    let ids: Vec<TaskId> = places.iter().map(|(_, id)| *id).collect();
+    let place = |(at, id): (Timestamp, TaskId)| Place { at, id: id.uuid() };
+    let places: Vec<Place> = places.into_iter().map(place).collect();
+    let start = from.parse().ok();
+    let leaf = if is_closed {
+        Leaf::of_newest(&places, start, PAGE)
+    } else {
+        Leaf::of(&places, start, PAGE)
+    };
+    let listed = tasks::some(&mut conn, &ids[leaf.range.clone()], now).await?;
     Ok(Tasks {
         frame: Frame::new(visitor, "Tasks", "/tasks"),
-        open,
-        closed,
-        all,
+        listed,
+        is_closed,
+        leaf,
+        from: start.as_ref().map(Place::to_string).unwrap_or_default(),
         may_close: matches!(visitor.role(), Role::Operator | Role::Auditor),
         may_read: visitor.role() == Role::Auditor,
         now,
@@ -113,10 +137,13 @@ async fn list(app: &App, visitor: &Visitor, all: bool) -> sqlx::Result<Tasks> {
 
 /// What came of a task.
 #[derive(Deserialize)]
-pub(super) struct Outcome {
+pub(super) struct Closing {
     outcome: String,
     /// Set by the button that opts the person out, too.
     opt_out: Option<String>,
+    /// Which page it is on.
+    #[serde(default)]
+    from: String,
 }
 
 /// Closes a task.
@@ -124,12 +151,12 @@ pub(super) async fn close(
     State(app): State<App>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Sent(Outcome { outcome, opt_out }): Sent<Outcome>,
+    Sent(Closing { outcome, opt_out, from }): Sent<Closing>,
 ) -> Page {
     let id: TaskId = id.parse().map_err(|_| Failed::Nothing)?;
     let words = match words::line(&outcome, "The outcome") {
         Ok(words) => words,
-        Err(problem) => return again(&app, &visitor, problem, Some((id, outcome))).await,
+        Err(problem) => return again(&app, &visitor, problem, Some((id, outcome)), from).await,
     };
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -138,7 +165,7 @@ pub(super) async fn close(
             Closed::Now(about) => about,
             Closed::Before => {
                 let problem = "Somebody has closed this task meanwhile. It stays as they left it.";
-                return again(&app, &visitor, problem.to_owned(), None).await;
+                return again(&app, &visitor, problem.to_owned(), None, from).await;
             }
             Closed::Never => return Err(Failed::Nothing),
         };
@@ -151,12 +178,18 @@ pub(super) async fn close(
     audit::record(&mut tx, &[record], now).await?;
     let Some(person) = person.filter(|_| opt_out.is_some()) else {
         tx.commit().await?;
-        return Ok(Redirect::to("/tasks?done=closed").into_response());
+        return Ok(Redirect::to(&done("closed", &from)).into_response());
     };
     silence(&mut tx, &app, &visitor, (id, person, words)).await?;
     tx.commit().await?;
     app.wake.notify_one();
-    Ok(Redirect::to("/tasks?done=opted-out").into_response())
+    Ok(Redirect::to(&done("opted-out", &from)).into_response())
+}
+
+/// The page that a task was closed on, once more.
+fn done(what: &str, from: &str) -> String {
+    let from = from.parse::<Place>().map(|place| format!("&from={place}")).unwrap_or_default();
+    format!("/tasks?done={what}{from}")
 }
 
 /// Opts out whom a task is about, unless they are, or were forgotten. What came of the task is the
@@ -185,8 +218,9 @@ async fn again(
     visitor: &Visitor,
     problem: String,
     writing: Option<(TaskId, String)>,
+    from: String,
 ) -> Page {
-    let listed = list(app, visitor, false).await?;
+    let listed = list(app, visitor, false, from).await?;
     let page = Tasks { problem: Some(problem), writing, ..listed };
     Ok(page::show_with(StatusCode::UNPROCESSABLE_ENTITY, &page))
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::say;
 use crate::{
-    audit::show::Shown,
+    audit::show::{Line, Shown},
     ids::{PersonId, TextId},
 };
 
@@ -73,53 +73,95 @@ pub(super) struct Fate {
     pub(super) is_bad: bool,
 }
 
-/// Puts the records of a conversation, oldest first, together.
-pub(super) fn days(records: &[Shown]) -> Vec<Day> {
-    let mut turns: Vec<Turn> = Vec::new();
+/// What a record is, as far as it decides with which it belongs together.
+#[derive(Clone, Copy)]
+pub(super) struct Key<'a> {
+    kind: &'a str,
+    carrier_id: Option<&'a str>,
+    text: Option<TextId>,
+}
+
+impl<'a> From<&'a Line> for Key<'a> {
+    fn from(line: &'a Line) -> Self {
+        Self { kind: &line.kind, carrier_id: line.carrier_id.as_deref(), text: line.text }
+    }
+}
+
+impl<'a> From<&'a Shown> for Key<'a> {
+    fn from(shown: &'a Shown) -> Self {
+        Self { kind: &shown.kind, carrier_id: shown.carrier_id.as_deref(), text: shown.text }
+    }
+}
+
+/// Of each record of a conversation, oldest first, the place of the one with which its turn begins: its own
+/// where it begins one.
+pub(super) fn heads(keys: &[Key<'_>]) -> Vec<usize> {
     // Where the texts stand that came in, by the carrier's id, and those that go out, by their own.
     let mut inbound: HashMap<&str, usize> = HashMap::new();
     let mut outbound: HashMap<TextId, usize> = HashMap::new();
-    for (at, record) in records.iter().enumerate() {
-        if let ("received" | "refused", Some(carrier_id)) = (&*record.kind, &record.carrier_id) {
+    for (at, key) in keys.iter().enumerate() {
+        if let ("received" | "refused", Some(carrier_id)) = (key.kind, key.carrier_id) {
             inbound.insert(carrier_id, at);
         }
     }
+    let head = |(at, key): (usize, &Key<'_>)| match key.kind {
+        "received" | "refused" => at,
+        "relayed" => {
+            let cause = key.carrier_id.and_then(|id| inbound.get(id)).copied();
+            let head = cause.filter(|cause| *cause < at).unwrap_or(at);
+            outbound.extend(key.text.map(|id| (id, head)));
+            head
+        }
+        "answered" => {
+            outbound.extend(key.text.map(|id| (id, at)));
+            at
+        }
+        kind if is_fate(kind) => key.text.and_then(|id| outbound.get(&id)).copied().unwrap_or(at),
+        _ => at,
+    };
+    keys.iter().enumerate().map(head).collect()
+}
+
+/// Puts the records of a conversation, oldest first, together: all of them, or those of some turns.
+pub(super) fn days(records: &[Shown]) -> Vec<Day> {
+    let keys: Vec<Key<'_>> = records.iter().map(Key::from).collect();
+    let mut turns: Vec<Turn> = Vec::new();
     let mut places: HashMap<usize, usize> = HashMap::new();
-    for (at, record) in records.iter().enumerate() {
-        match &*record.kind {
-            "received" | "refused" => {
-                places.insert(at, turns.len());
-                turns.push(turn(record, What::Text(received(record))));
-            }
-            "relayed" => {
-                let cause = record.carrier_id.as_deref().and_then(|id| inbound.get(id));
-                let place = cause.and_then(|cause| places.get(cause)).copied();
-                let place = place.unwrap_or_else(|| {
-                    turns.push(turn(record, What::Text(received(record))));
-                    turns.len() - 1
-                });
-                if let What::Text(text) = &mut turns[place].what {
-                    let words = words(record);
-                    text.is_passed_on = true;
-                    text.relayed = (words != text.words).then_some(words);
-                }
-                outbound.extend(record.text.map(|id| (id, place)));
-            }
-            "answered" => {
-                outbound.extend(record.text.map(|id| (id, turns.len())));
-                let own = Text { who: record.recipient, is_passed_on: true, ..received(record) };
-                turns.push(turn(record, What::Own(own)));
-            }
-            kind => {
-                let place = record.text.and_then(|id| outbound.get(&id)).copied();
-                match (place.map(|place| &mut turns[place].what), fate(kind, record)) {
-                    (Some(What::Text(text) | What::Own(text)), Some(fate)) => text.fates.push(fate),
-                    _ => turns.push(turn(record, event(kind, record))),
-                }
-            }
+    for ((at, record), head) in records.iter().enumerate().zip(heads(&keys)) {
+        if head == at {
+            places.insert(at, turns.len());
+            turns.push(turn(record, begun(record)));
+        } else if let Some(What::Text(text) | What::Own(text)) =
+            places.get(&head).map(|place| &mut turns[*place].what)
+        {
+            add(text, record);
         }
     }
     by_day(turns)
+}
+
+/// What begins with a record.
+fn begun(record: &Shown) -> What {
+    match &*record.kind {
+        "received" | "refused" => What::Text(received(record)),
+        // What was passed on, and came in where nobody knows any more.
+        "relayed" => What::Text(Text { is_passed_on: true, ..received(record) }),
+        "answered" => {
+            What::Own(Text { who: record.recipient, is_passed_on: true, ..received(record) })
+        }
+        kind => event(kind, record),
+    }
+}
+
+/// Adds to a text what became of it.
+fn add(text: &mut Text, record: &Shown) {
+    if let Some(fate) = fate(&record.kind, record) {
+        text.fates.push(fate);
+    } else {
+        let words = words(record);
+        text.is_passed_on = true;
+        text.relayed = (words != text.words).then_some(words);
+    }
 }
 
 fn by_day(turns: Vec<Turn>) -> Vec<Day> {
@@ -169,24 +211,32 @@ fn words(record: &Shown) -> Words {
     }
 }
 
+/// What becomes of texts on their way out, in words, and whether it is bad.
+const FATES: [(&str, &str, bool); 11] = [
+    ("accepted", "taken by the carrier", false),
+    ("delivered", "delivered", false),
+    ("reported", "the carrier says", false),
+    ("failed", "failed", true),
+    ("dropped", "not sent", true),
+    ("unknown", "the carrier’s answer was lost", true),
+    ("resent", "sent once more", true),
+    ("parked", "not sent again: nobody knows whether it arrived", true),
+    ("passed", "the texts behind it went on without it", true),
+    ("accepted_twice", "taken by the carrier twice", true),
+    ("pictures", "its pictures were made ready or refused", false),
+];
+
+fn is_fate(kind: &str) -> bool {
+    FATES.iter().any(|(fate, ..)| *fate == kind)
+}
+
 /// What a record says became of a text; none where it says something else.
 fn fate(kind: &str, record: &Shown) -> Option<Fate> {
-    let detail = || record.detail.as_deref().map(|detail| format!(": {detail}"));
-    let (said, is_bad) = match kind {
-        "accepted" => ("taken by the carrier".to_owned(), false),
-        "delivered" => ("delivered".to_owned(), false),
-        "reported" => (format!("the carrier says{}", detail().unwrap_or_default()), false),
-        "failed" => (format!("failed{}", detail().unwrap_or_default()), true),
-        "dropped" => (format!("not sent{}", detail().unwrap_or_default()), true),
-        "unknown" => ("the carrier’s answer was lost".to_owned(), true),
-        "resent" => ("sent once more".to_owned(), true),
-        "parked" => ("not sent again: nobody knows whether it arrived".to_owned(), true),
-        "passed" => ("the texts behind it went on without it".to_owned(), true),
-        "accepted_twice" => ("taken by the carrier twice".to_owned(), true),
-        "pictures" => ("its pictures were made ready or refused".to_owned(), false),
-        _ => return None,
-    };
-    Some(Fate { clock: say::clock(&record.at), said, is_bad })
+    let (_, said, is_bad) = FATES.iter().find(|(fate, ..)| *fate == kind)?;
+    let detail =
+        record.detail.as_deref().filter(|_| matches!(kind, "reported" | "failed" | "dropped"));
+    let detail = detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+    Some(Fate { clock: say::clock(&record.at), said: format!("{said}{detail}"), is_bad: *is_bad })
 }
 
 fn event(kind: &str, record: &Shown) -> What {

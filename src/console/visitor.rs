@@ -10,7 +10,7 @@ use axum::{
 use super::staff::{Role, session::Session};
 use crate::{
     app::App,
-    audit::{Kind, Record},
+    audit::{Kind, Record, holds},
     ids::{SessionId, StaffId},
     inbound,
 };
@@ -43,6 +43,11 @@ impl Visitor {
         self.session.role
     }
 
+    /// The same, to holds, which are released on the command line, too.
+    pub(super) fn by(&self) -> holds::By<'_> {
+        holds::By { name: self.name(), account: Some(self.id()) }
+    }
+
     pub(super) fn must_change(&self) -> bool {
         self.session.must_change
     }
@@ -58,6 +63,15 @@ pub(super) fn record(rule: &'static str, who: (&str, Role), address: &str, what:
     Record {
         rule: Some(rule),
         detail: Some(format!("by {}, {}, from {address}: {what}", who.0, who.1)),
+        ..Record::of(Kind::Staff)
+    }
+}
+
+/// The record of what came of something without anybody's doing.
+pub(super) fn own(rule: &'static str, what: &str) -> Record {
+    Record {
+        rule: Some(rule),
+        detail: Some(format!("by Maskline: {what}")),
         ..Record::of(Kind::Staff)
     }
 }

@@ -2,7 +2,9 @@
 
 pub mod desk;
 mod exports;
+mod lapsing;
 mod lockout;
+mod paging;
 mod reveals;
 mod roles;
 mod screens;

@@ -68,6 +68,7 @@ const DOORS: &[&str] = &[
     "console/exports/ask.rs",
     "console/exports/make.rs",
     "console/exports/mod.rs",
+    "console/exports/touch.rs",
     "console/exports/worker.rs",
     "console/holds.rs",
     "console/integrity.rs",

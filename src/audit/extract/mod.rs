@@ -7,6 +7,7 @@
 //! record before.
 
 mod body;
+mod count;
 mod csv;
 mod entry;
 mod folder;
@@ -28,6 +29,7 @@ use sqlx::PgConnection;
 
 use self::{body::Pages, making::Making};
 pub use self::{
+    count::{Count, count},
     folder::{Folder, Listed},
     manifest::{Excluded, FolderError, Manifest, Verified, verify},
     spoil::spoil,

@@ -124,11 +124,23 @@ pub(super) async fn all(
     vault: &Vault,
     query: &Query,
 ) -> sqlx::Result<(Vec<ConversationId>, Vec<Alone>)> {
+    some(conn, vault, query, usize::MAX).await
+}
+
+/// The same, or so many of them where that is enough. There may be some more.
+pub(super) async fn some(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    query: &Query,
+    enough: usize,
+) -> sqlx::Result<(Vec<ConversationId>, Vec<Alone>)> {
     plan_anew(conn).await?;
     let mut pace = Pace::begin(conn).await?;
     let mut search = Search::new(conn, vault, query).await?;
     let mut all = Vec::new();
-    while let Some(fresh) = search.next(conn, &pace).await? {
+    while search.seen.len() + all.len() < enough
+        && let Some(fresh) = search.next(conn, &pace).await?
+    {
         all.extend(fresh.into_iter().filter_map(|hit| match hit {
             Hit::Alone(one) => Some(one),
             Hit::Conversation(_) => None,

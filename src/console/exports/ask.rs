@@ -8,16 +8,18 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{kept_for, store};
+use super::store;
 use crate::{
     app::App,
     audit::{self, checkpoint, checkpoint::SignError, extract::Kind},
     console::{
         page::{self, Asked, Failed, Frame, Page, Sent},
+        request, say,
         search::{self, Chip, Expression},
         visitor::Visitor,
         words,
     },
+    database,
 };
 
 /// The form.
@@ -28,6 +30,8 @@ struct Form {
     chips: Vec<Chip>,
     new: New,
     problem: Option<String>,
+    /// How long the file will be kept.
+    kept_for: String,
     /// Whether there is a key to sign with.
     is_signed: bool,
 }
@@ -84,6 +88,7 @@ fn blank(app: &App, visitor: &Visitor, new: New) -> Form {
         chips: Vec::new(),
         new,
         problem: None,
+        kept_for: say::span(app.settings.console.export_lifetime),
         is_signed: app.settings.audit.signer.is_some(),
     }
 }
@@ -120,8 +125,8 @@ pub(in crate::console) async fn ask(
     let Some(format) = Kind::ALL.into_iter().find(|kind| kind.as_str() == new.format) else {
         return Ok(wrong(&app, &visitor, new, chips, "Say how it is to be written."));
     };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let query = match search::wanted(&mut tx, &read, None, now).await? {
         Ok(query) => query,
         Err(problem) => return Ok(wrong(&app, &visitor, new, chips, problem)),
@@ -130,7 +135,9 @@ pub(in crate::console) async fn ask(
         Ok(covered) => covered,
         Err(problem) => return Ok(wrong(&app, &visitor, new, chips, problem)),
     };
-    let wanted = store::Ask { scope: &read, format, reason: &reason, matter: &matter, covered };
+    let lapses_at = request::after(now, app.settings.console.request_lifetime);
+    let (reason, matter) = (&*reason, &*matter);
+    let wanted = store::Ask { scope: &read, format, reason, matter, covered, lapses_at };
     let id = store::ask(&mut tx, &app.pen.vault, &wanted, visitor.id(), now).await?;
     let said = format!(
         "export {id} asked for: {}, of the first {covered} records, as {}, {matter}: {reason}",

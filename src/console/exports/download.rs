@@ -17,6 +17,7 @@ use crate::{
         say,
         visitor::Visitor,
     },
+    database,
     ids::ExportId,
 };
 
@@ -27,16 +28,16 @@ pub(in crate::console) async fn download(
     Path(id): Path<String>,
 ) -> Page {
     let id: ExportId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
+    let now = database::time(&mut conn, &app.clock).await?;
     let found = store::find(&mut conn, &app.pen.vault, id).await?;
-    let job = found.filter(|job| job.asker == visitor.id()).ok_or(Failed::Nothing)?;
+    let job = found.filter(|job| job.request.asker == visitor.id()).ok_or(Failed::Nothing)?;
     let ready = job.is_ready(now);
     let (Some((place, key)), Some(bytes), true) = (job.file, job.bytes, ready) else {
         let problem = "There is no file: it is not written yet, or it is gone.";
         return again(&app, &visitor, id, problem).await;
     };
-    let said = format!("export {id} downloaded, {}: {}", job.matter, job.reason);
+    let said = format!("export {id} downloaded, {}: {}", job.request.matter, job.request.reason);
     audit::record(&mut conn, &[visitor.record("export_download", &said)], now).await?;
     drop(conn);
     let storage = app.settings.media.storage.clone();

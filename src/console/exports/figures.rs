@@ -17,7 +17,7 @@ pub async fn states(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, i64, T
         r#"select state, count(*) as "count!",
                min(coalesce(decided_at, asked_at)) as "oldest!: SqlTimestamp"
            from export_job
-           where state in ('asked', 'waiting', 'running')
+           where state in ('asked', 'waiting', 'running') and lapsed_at is null
            group by state"#
     )
     .fetch_all(conn)

@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use crate::{
     audit::extract::Progress,
+    console::request::after,
     ids::ExportId,
     vault::{FileKey, Vault},
 };
@@ -16,8 +17,6 @@ pub(super) const LEASE: SignedDuration = SignedDuration::from_mins(2);
 const TRIES: i32 = 3;
 /// How long until the next one.
 const WAIT: SignedDuration = SignedDuration::from_mins(1);
-/// How long its file is kept.
-pub(super) const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// Said of one whose worker was never heard of again.
 const CUT_OFF: &str = "It was cut off while it was written.";
 
@@ -34,10 +33,6 @@ pub(super) struct Made {
     pub(super) pieces: i32,
     pub(super) bytes: u64,
     pub(super) sha256: String,
-}
-
-fn after(now: Timestamp, span: SignedDuration) -> Timestamp {
-    now.saturating_add(span).unwrap_or(Timestamp::MAX)
 }
 
 /// Puts back what a process held that is taken for dead, or gives it up; says what was given up. What it
@@ -200,13 +195,14 @@ pub(super) async fn reserve(
     Ok(reserved.rows_affected() == 1)
 }
 
-/// Notes that it is done, unless it is ours no more.
+/// Notes that it is done, unless it is ours no more. So long its file is kept.
 pub(super) async fn finish(
     conn: &mut PgConnection,
     claim: Claim,
     far: Progress,
     made: &Made,
     now: Timestamp,
+    lifetime: SignedDuration,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "update export_job
@@ -222,7 +218,7 @@ pub(super) async fn finish(
         made.bytes.cast_signed(),
         made.sha256,
         now.to_sqlx() as _,
-        after(now, KEPT).to_sqlx() as _,
+        after(now, lifetime).to_sqlx() as _,
     )
     .execute(conn)
     .await?;

@@ -110,10 +110,10 @@ async fn write(
         Trouble::Senseless("The checkpoint that it is of is not there any more.".to_owned())
     })?;
     let order = Order {
-        requester: &job.asked_by,
-        approver: job.decided_by.as_deref(),
-        reason: &job.reason,
-        case: Some(&job.matter),
+        requester: &job.request.asked_by,
+        approver: job.request.decision.as_ref().map(|it| it.by.as_str()),
+        reason: &job.request.reason,
+        case: Some(&job.request.matter),
         kind: job.format,
         checkpoint: &checkpoint,
     };

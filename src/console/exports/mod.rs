@@ -1,5 +1,5 @@
 //! Exports: what a search finds, as files for others. One account asks and says why, another approves, a
-//! worker writes it, and whoever asked downloads it within a week. Words leave the trail, so no
+//! worker writes it, and whoever asked downloads it within a time. Words leave the trail, so no
 //! export goes without four eyes. Real numbers are in none, but for those that people wrote.
 
 mod ask;
@@ -9,6 +9,7 @@ mod file;
 mod lease;
 mod make;
 pub(super) mod store;
+mod touch;
 pub mod worker;
 
 use askama::Template;
@@ -25,11 +26,12 @@ pub(super) use self::{
     download::download,
 };
 use self::{
-    lease::KEPT,
     store::{Job, State as Stands},
+    touch::touches,
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page},
+    request::{self, DECIDED},
     say,
     search::{self, Chip},
     staff::Role,
@@ -38,6 +40,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, extract::Kind},
+    database,
     ids::{ExportId, StaffId},
 };
 
@@ -48,6 +51,8 @@ struct Exports {
     frame: Frame,
     listed: Vec<Job>,
     may_ask: bool,
+    /// How long files are kept.
+    kept_for: String,
     now: Timestamp,
 }
 
@@ -75,12 +80,14 @@ pub(super) struct Wish {
 pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
     let is_approver = visitor.role() == Role::Approver;
     let of = (!is_approver).then(|| visitor.id());
-    let listed = store::list(&mut *app.db.acquire().await?, &app.pen.vault, of).await?;
+    let mut conn = app.db.acquire().await?;
+    let listed = store::list(&mut conn, &app.pen.vault, of).await?;
     Ok(page::show(&Exports {
         frame: Frame::new(&visitor, "Exports", "/exports"),
         listed,
         may_ask: !is_approver,
-        now: app.clock.now(),
+        kept_for: say::span(app.settings.console.export_lifetime),
+        now: database::time(&mut conn, &app.clock).await?,
     }))
 }
 
@@ -105,8 +112,9 @@ pub(super) async fn show(
 async fn one(app: &App, visitor: &Visitor, id: &str) -> Result<Export, Failed> {
     let id: ExportId = id.parse().map_err(|_| Failed::Nothing)?;
     let is_approver = visitor.role() == Role::Approver;
-    let found = store::find(&mut *app.db.acquire().await?, &app.pen.vault, id).await?;
-    let may_see = |job: &Job| is_approver || job.asker == visitor.id();
+    let mut conn = app.db.acquire().await?;
+    let found = store::find(&mut conn, &app.pen.vault, id).await?;
+    let may_see = |job: &Job| is_approver || job.request.asker == visitor.id();
     let job = found.filter(may_see).ok_or(Failed::Nothing)?;
     Ok(Export {
         frame: Frame::new(visitor, "Export", "/exports"),
@@ -115,7 +123,7 @@ async fn one(app: &App, visitor: &Visitor, id: &str) -> Result<Export, Failed> {
         may_approve: is_approver,
         key: app.settings.audit.signer.as_ref().map(|signer| signer.verifier().to_string()),
         problem: None,
-        now: app.clock.now(),
+        now: database::time(&mut conn, &app.clock).await?,
     })
 }
 
@@ -143,18 +151,21 @@ async fn decide(
     is_granted: bool,
 ) -> Page {
     let id: ExportId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let job = store::find(&mut tx, &app.pen.vault, id).await?.ok_or(Failed::Nothing)?;
-    if !store::decide(&mut tx, id, visitor.id(), is_granted, now).await? {
-        let problem = "It is decided already, or you asked for it yourself.";
+    if let Err(problem) = job.request.judge(visitor.id(), now) {
+        request::leave(tx, now).await?;
         return again(&app, &visitor, id, problem).await;
     }
-    let (rule, done) =
-        if is_granted { ("export_grant", "granted") } else { ("export_refuse", "refused") };
-    let said = format!("export {id} for {} {done}", job.asked_by);
-    audit::record(&mut tx, &[visitor.record(rule, &said)], now).await?;
+    if !store::decide(&mut tx, id, visitor.id(), is_granted, now).await? {
+        return again(&app, &visitor, id, DECIDED).await;
+    }
+    let (rules, what) = (("export_grant", "export_refuse"), format!("export {id}"));
+    let record = job.request.decided(&visitor, rules, what, is_granted, "");
+    audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
+    let done = if is_granted { "granted" } else { "refused" };
     Ok(Redirect::to(&format!("/exports/{id}?done={done}")).into_response())
 }
 
@@ -171,14 +182,16 @@ fn called(job: &Job) -> &'static str {
 /// The colour of the word for where it stands, and the word.
 fn standing(job: &Job, now: &Timestamp) -> (&'static str, &'static str) {
     match job.state {
-        Stands::Asked => (" warn", "waits for an approver"),
-        Stands::Refused => ("", "refused"),
         Stands::Waiting => ("", "waits to be written"),
         Stands::Running => ("", "is being written"),
-        Stands::Done if job.is_ready(*now) => (" good", "ready"),
         Stands::Failed => (" bad", "failed"),
-        Stands::Done | Stands::Expired => ("", "expired"),
+        _ => job.request.tag(*now, "ready", "expired"),
     }
+}
+
+/// What it is of, in words.
+fn asks_for(job: &Job) -> Vec<String> {
+    search::in_words(&job.scope)
 }
 
 /// What it is of, piece by piece.
@@ -195,9 +208,4 @@ fn size(job: &Job) -> String {
         Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
         None => format!("{bytes} bytes"),
     }
-}
-
-/// For how many days a file is kept.
-fn kept_for() -> i64 {
-    KEPT.as_hours() / 24
 }

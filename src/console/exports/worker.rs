@@ -1,4 +1,4 @@
-//! The exporter: writes what staff asked for and somebody else has approved, keeps the file for a week,
+//! The exporter: writes what staff asked for and somebody else has approved, keeps the file for a while,
 //! and removes it.
 //!
 //! Any number may run, in any number of processes. Whoever takes an export does so under a lease; if
@@ -15,6 +15,7 @@ use super::{
     lease::{self, Claim, Made},
     make::{Trouble, make},
     store::{self, Job},
+    touch,
 };
 use crate::{
     app::App,
@@ -23,7 +24,7 @@ use crate::{
         extract::{Progress, Spool},
         search::Query,
     },
-    console::search,
+    console::{request, search, visitor},
     database::{self, in_time},
 };
 
@@ -37,7 +38,7 @@ const GLANCE: Duration = Duration::from_secs(10);
 /// Writes exports until the app is draining; what is under way then, another begins anew.
 pub async fn run(app: App) {
     Spool::clear_left();
-    let mut under_way = JoinSet::new();
+    let (mut under_way, mut counting) = (JoinSet::new(), JoinSet::new());
     while !app.draining.is_cancelled() {
         if let Err(error) = in_time(GLANCE, tidy(&app)).await {
             tracing::warn!(%error, "exports could not be looked through; trying again");
@@ -51,21 +52,40 @@ pub async fn run(app: App) {
                 Err(error) => tracing::warn!(%error, "no export can be taken; trying again"),
             }
         }
+        if counting.is_empty() {
+            drop(counting.spawn(count(app.clone())));
+        }
         tokio::select! {
             () = app.draining.cancelled() => {}
             Some(_) = under_way.join_next() => {}
             () = tokio::time::sleep(POLL) => {}
         }
+        while counting.try_join_next().is_some() {}
     }
     while under_way.join_next().await.is_some() {}
 }
 
-/// Tidies up, and writes what is due now. Returns how many exports.
+/// Counts how much those would touch that wait for an approver, until the app is draining.
+async fn count(app: App) {
+    let counted = async {
+        while touch::count_next(&app).await? {}
+        Ok::<_, sqlx::Error>(())
+    };
+    tokio::select! {
+        () = app.draining.cancelled() => {}
+        counted = counted => if let Err(error) = counted {
+            tracing::warn!(%error, "cannot count how much an export would touch; trying again");
+        }
+    }
+}
+
+/// Tidies up, counts what waits for an approver, and writes what is due now. Returns how many exports.
 ///
 /// # Errors
 /// The database's.
 pub async fn step(app: &App) -> sqlx::Result<usize> {
     tidy(app).await?;
+    while touch::count_next(app).await? {}
     let mut count = 0;
     while let Some((claim, job, query)) = take(app).await? {
         Box::pin(work(app.clone(), claim, job, query)).await;
@@ -76,16 +96,21 @@ pub async fn step(app: &App) -> sqlx::Result<usize> {
 }
 
 /// Puts back what the dead have held, lets files go whose time is over, and removes what nothing opens.
+/// Puts on record what nobody decided in time, exports or not: no other worker belongs to the console.
 async fn tidy(app: &App) -> sqlx::Result<()> {
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let dead = lease::take_back(&mut tx, now).await?.into_iter().map(|id| {
-        own("export_fail", &format!("export {id} failed: it was cut off again and again"))
+        visitor::own("export_fail", &format!("export {id} failed: it was cut off again and again"))
     });
     let gone = lease::expire(&mut tx, now).await?.into_iter().map(|id| {
-        own("export_expire", &format!("the file of export {id} is gone, its time was over"))
+        visitor::own(
+            "export_expire",
+            &format!("the file of export {id} is gone, its time was over"),
+        )
     });
     audit::record(&mut tx, &dead.chain(gone).collect::<Vec<_>>(), now).await?;
+    request::lapse(&mut tx, now).await?;
     tx.commit().await?;
     let mut conn = app.db.acquire().await?;
     for (id, place, pieces) in lease::left(&mut conn).await? {
@@ -102,15 +127,6 @@ async fn tidy(app: &App) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// The record of what was done to an export without anybody's asking.
-fn own(rule: &'static str, what: &str) -> Record {
-    Record {
-        rule: Some(rule),
-        detail: Some(format!("by Maskline: {what}")),
-        ..Record::of(Kind::Staff)
-    }
-}
-
 /// Takes the next export that is due. That it begins, for whom and why, is on record with that.
 async fn take(app: &App) -> sqlx::Result<Option<(Claim, Job, Query)>> {
     loop {
@@ -121,7 +137,7 @@ async fn take(app: &App) -> sqlx::Result<Option<(Claim, Job, Query)>> {
         };
         let job = store::find(&mut tx, &app.pen.vault, claim.id).await?;
         let job = job.ok_or(sqlx::Error::RowNotFound)?;
-        let query = search::wanted(&mut tx, &job.scope, None, job.asked_at).await?;
+        let query = search::wanted(&mut tx, &job.scope, None, job.request.asked_at).await?;
         let begun = match query {
             Ok(query) => {
                 let query = query.covered_by(job.covered);
@@ -148,8 +164,8 @@ fn told(job: &Job, query: &Query) -> String {
         "{query}, of the first {} records, as {}, {}: {}",
         job.covered,
         job.format.as_str(),
-        job.matter,
-        job.reason
+        job.request.matter,
+        job.request.reason
     )
 }
 
@@ -161,10 +177,10 @@ async fn note(
     what: &str,
     now: jiff::Timestamp,
 ) -> sqlx::Result<()> {
-    let approver = job.decided_by.as_deref().unwrap_or_default();
+    let approver = job.request.decision.as_ref().map_or("", |it| &it.by);
     let detail = format!(
         "by {}, {}, approved by {approver}: export {} {what}",
-        job.asked_by, job.role, job.id
+        job.request.asked_by, job.role, job.id
     );
     let record = Record { rule: Some(rule), detail: Some(detail), ..Record::of(Kind::Staff) };
     audit::record(conn, &[record], now).await
@@ -218,7 +234,8 @@ async fn settle(
     let now = database::time(&mut tx, &app.clock).await?;
     match made {
         Ok(made) => {
-            if lease::finish(&mut tx, claim, far, &made, now).await? {
+            let lifetime = app.settings.console.export_lifetime;
+            if lease::finish(&mut tx, claim, far, &made, now, lifetime).await? {
                 let said = format!(
                     "made: {} records of {} conversations in {} bytes, SHA-256 {}",
                     far.records, far.conversations, made.bytes, made.sha256

@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::store::{Ask, Reveal, Whose};
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},
+    request::{self, DECIDED, Stands},
     say,
     staff::Role,
     visitor::Visitor,
@@ -25,6 +26,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Record},
+    database,
     ids::{PersonId, RevealId, StaffId},
     people,
     phone::PhoneNumber,
@@ -88,17 +90,18 @@ pub(super) async fn page(
 }
 
 async fn list(app: &App, visitor: &Visitor, new: New) -> sqlx::Result<Reveals> {
-    let mut listed = store::list(&mut *app.db.acquire().await?).await?;
+    let mut conn = app.db.acquire().await?;
+    let mut listed = store::list(&mut conn).await?;
     let is_approver = visitor.role() == Role::Approver;
     // Whoever asks sees their own only.
-    listed.retain(|reveal| is_approver || reveal.asker == visitor.id());
+    listed.retain(|reveal| is_approver || reveal.request.asker == visitor.id());
     Ok(Reveals {
         frame: Frame::new(visitor, "Reveals", "/reveals"),
         listed,
         own: visitor.id(),
         may_ask: visitor.role() == Role::Auditor,
         may_approve: is_approver,
-        now: app.clock.now(),
+        now: database::time(&mut conn, &app.clock).await?,
         problem: None,
         new,
     })
@@ -117,9 +120,10 @@ pub(super) async fn ask(State(app): State<App>, visitor: Visitor, Sent(new): Sen
         Ok(wanted) => wanted,
         Err(problem) => return again(&app, &visitor, &problem, new).await,
     };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let id = match store::ask(&mut tx, &wanted, visitor.id(), now).await {
+    let now = database::time(&mut tx, &app.clock).await?;
+    let lapses_at = request::after(now, app.settings.console.request_lifetime);
+    let id = match store::ask(&mut tx, &wanted, visitor.id(), now, lapses_at).await {
         Ok(id) => id,
         Err(error)
             if error.as_database_error().is_some_and(DatabaseError::is_foreign_key_violation) =>
@@ -163,18 +167,21 @@ async fn decide(
     is_granted: bool,
 ) -> Page {
     let id: RevealId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let reveal = store::find(&mut tx, id).await?.ok_or(Failed::Nothing)?;
-    if !store::decide(&mut tx, &reveal, visitor.id(), is_granted, now).await? {
-        let problem = "It is decided already, or you asked for it yourself.";
+    if let Err(problem) = reveal.request.judge(visitor.id(), now) {
+        request::leave(tx, now).await?;
         return again(&app, &visitor, problem, New::default()).await;
     }
-    let (rule, done) =
-        if is_granted { ("reveal_grant", "granted") } else { ("reveal_refuse", "refused") };
-    let said = format!("reveal {id} for {} {done}", reveal.asked_by);
-    audit::record(&mut tx, &[about(visitor.record(rule, &said), reveal.whose)], now).await?;
+    if !store::decide(&mut tx, &reveal, visitor.id(), is_granted, now).await? {
+        return again(&app, &visitor, DECIDED, New::default()).await;
+    }
+    let (rules, what) = (("reveal_grant", "reveal_refuse"), format!("reveal {id}"));
+    let record = reveal.request.decided(&visitor, rules, what, is_granted, "");
+    audit::record(&mut tx, &[about(record, reveal.whose)], now).await?;
     tx.commit().await?;
+    let done = if is_granted { "granted" } else { "refused" };
     Ok(Redirect::to(&format!("/reveals?done={done}")).into_response())
 }
 
@@ -196,14 +203,14 @@ pub(super) async fn review(
         Ok(found) => found,
         Err(problem) => return again(&app, &visitor, &problem, New::default()).await,
     };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let reveal = store::find(&mut tx, id).await?.ok_or(Failed::Nothing)?;
     if !store::review(&mut tx, id, visitor.id(), &found, now).await? {
         let problem = "There is nothing to review there for you.";
         return again(&app, &visitor, problem, New::default()).await;
     }
-    let said = format!("reveal {id} of {} reviewed: {found}", reveal.asked_by);
+    let said = format!("reveal {id} of {} reviewed: {found}", reveal.request.asked_by);
     let record = about(visitor.record("reveal_review", &said), reveal.whose);
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
@@ -225,22 +232,24 @@ struct Numbers {
 /// Shows the numbers to whoever asked for them, while that is granted. Each is on record first.
 pub(super) async fn show(State(app): State<App>, visitor: Visitor, Path(id): Path<String>) -> Page {
     let id: RevealId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
-    let reveal = store::find(&mut conn, id).await?.filter(|found| found.asker == visitor.id());
+    let now = database::time(&mut conn, &app.clock).await?;
+    let reveal =
+        store::find(&mut conn, id).await?.filter(|found| found.request.asker == visitor.id());
     let reveal = reveal.ok_or(Failed::Nothing)?;
     let mut shown = Vec::new();
     let mut records = Vec::new();
-    if reveal.is_open(now) {
+    if reveal.request.is_open(now) {
         for person in store::people(&mut conn, reveal.whose).await? {
             shown.push((person, people::number(&mut conn, &app.pen.vault, person).await?));
-            let said = format!("number of {person} shown under reveal {id}, {}", reveal.matter);
+            let said =
+                format!("number of {person} shown under reveal {id}, {}", reveal.request.matter);
             let record = visitor.record("reveal_shown", &said);
             records.push(Record { person: Some(person), ..about(record, reveal.whose) });
         }
     }
     audit::record(&mut conn, &records, now).await?;
-    let until = reveal.open_until.filter(|_| reveal.is_open(now));
+    let until = reveal.request.open_until.filter(|_| reveal.request.is_open(now));
     let frame = Frame::new(&visitor, "Numbers revealed", "/reveals");
     Ok(page::show(&Numbers { frame, reveal, shown, until, now }))
 }

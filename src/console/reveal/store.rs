@@ -6,7 +6,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
+    audit::Record,
     clock::SqlTimestamp,
+    console::request::{self, Decision, Request, after},
     ids::{ConversationId, PersonId, RevealId, StaffId},
 };
 
@@ -34,31 +36,14 @@ pub(super) struct Ask {
 pub(in crate::console) struct Reveal {
     pub(super) id: RevealId,
     pub(super) whose: Whose,
-    pub(super) reason: String,
-    pub(super) matter: String,
+    pub(in crate::console) request: Request,
     pub(super) minutes: i32,
-    pub(super) asker: StaffId,
-    pub(super) asked_by: String,
-    pub(super) asked_at: Timestamp,
-    pub(in crate::console) is_glass_broken: bool,
-    pub(super) decided_by: Option<String>,
-    pub(super) is_granted: Option<bool>,
-    pub(super) open_until: Option<Timestamp>,
+    pub(super) is_glass_broken: bool,
     pub(super) reviewed_by: Option<String>,
     pub(super) review: Option<String>,
 }
 
 impl Reveal {
-    /// Whether its numbers are shown at this time.
-    pub(in crate::console) fn is_open(&self, now: Timestamp) -> bool {
-        self.open_until.is_some_and(|until| now < until)
-    }
-
-    /// Whether somebody must decide on it.
-    pub(in crate::console) fn waits(&self) -> bool {
-        self.is_granted.is_none() && !self.is_glass_broken
-    }
-
     /// Whether somebody must review it.
     pub(in crate::console) fn is_red(&self) -> bool {
         self.is_glass_broken && self.reviewed_by.is_none()
@@ -71,17 +56,18 @@ pub(super) async fn ask(
     ask: &Ask,
     by: StaffId,
     now: Timestamp,
+    lapses_at: Timestamp,
 ) -> sqlx::Result<RevealId> {
     let id = RevealId::new();
     let (person, conversation) = match ask.whose {
         Whose::Person(id) => (Some(id), None),
         Whose::Conversation(id) => (None, Some(id)),
     };
-    let open_until = ask.breaks_glass.then(|| after(now, ask.minutes));
+    let open_until = ask.breaks_glass.then(|| after(now, minutes(ask.minutes)));
     sqlx::query!(
         "insert into reveal (id, person_id, conversation_id, reason, matter, minutes, asked_by,
-             asked_at, is_glass_broken, open_until)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             asked_at, lapses_at, is_glass_broken, open_until)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         id as _,
         person as _,
         conversation as _,
@@ -90,6 +76,7 @@ pub(super) async fn ask(
         ask.minutes,
         by as _,
         now.to_sqlx() as _,
+        lapses_at.to_sqlx() as _,
         ask.breaks_glass,
         open_until.map(ToSqlx::to_sqlx) as _,
     )
@@ -111,8 +98,10 @@ pub(super) async fn find(conn: &mut PgConnection, id: RevealId) -> sqlx::Result<
 async fn read(conn: &mut PgConnection, id: Option<RevealId>) -> sqlx::Result<Vec<Reveal>> {
     let rows = sqlx::query!(
         r#"select r.id, r.person_id, r.conversation_id, r.reason, r.matter, r.minutes,
-               r.asked_by, asker.name as asked_name, r.asked_at, r.is_glass_broken,
-               decider.name as "decided_name?", r.is_granted,
+               r.asked_by, asker.name as asked_name, r.asked_at, r.lapses_at,
+               r.is_glass_broken,
+               decider.name as "decided_name?", r.decided_at as "decided_at: SqlTimestamp",
+               r.is_granted,
                r.open_until as "open_until: SqlTimestamp",
                reviewer.name as "reviewed_name?", r.review
            from reveal r
@@ -121,7 +110,8 @@ async fn read(conn: &mut PgConnection, id: Option<RevealId>) -> sqlx::Result<Vec
            left join staff reviewer on reviewer.id = r.reviewed_by
            where $1::uuid is null or r.id = $1
            order by r.is_glass_broken and r.reviewed_at is null desc,
-               not r.is_glass_broken and r.decided_at is null desc, r.asked_at desc, r.id desc
+               not r.is_glass_broken and r.decided_at is null and r.lapsed_at is null desc,
+               r.asked_at desc, r.id desc
            limit 100"#,
         id as _,
     )
@@ -133,19 +123,23 @@ async fn read(conn: &mut PgConnection, id: Option<RevealId>) -> sqlx::Result<Vec
         let whose = person
             .map(|id| Whose::Person(id.into()))
             .or(conversation.map(|id| Whose::Conversation(id.into())))?;
-        Some(Reveal {
-            id: row.id,
-            whose,
-            reason: row.reason,
+        let decided_at = row.decided_at.map(SqlTimestamp::to_jiff);
+        let request = Request {
             matter: row.matter,
-            minutes: row.minutes,
+            reason: row.reason,
             asker: row.asked_by,
             asked_by: row.asked_name,
             asked_at: row.asked_at.to_jiff(),
-            is_glass_broken: row.is_glass_broken,
-            decided_by: row.decided_name,
-            is_granted: row.is_granted,
+            lapses_at: row.lapses_at.to_jiff(),
+            decision: Decision::of(row.decided_name, decided_at, row.is_granted),
             open_until: row.open_until.map(SqlTimestamp::to_jiff),
+        };
+        Some(Reveal {
+            id: row.id,
+            whose,
+            request,
+            minutes: row.minutes,
+            is_glass_broken: row.is_glass_broken,
             reviewed_by: row.reviewed_name,
             review: row.review,
         })
@@ -153,7 +147,7 @@ async fn read(conn: &mut PgConnection, id: Option<RevealId>) -> sqlx::Result<Vec
     Ok(read.collect())
 }
 
-/// Decides on what somebody else has asked for; false where it is decided, or one's own.
+/// Decides on what somebody else has asked for; false where it is decided, lapsed, or one's own.
 pub(super) async fn decide(
     conn: &mut PgConnection,
     reveal: &Reveal,
@@ -161,10 +155,11 @@ pub(super) async fn decide(
     is_granted: bool,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let open_until = is_granted.then(|| after(now, reveal.minutes));
+    let open_until = is_granted.then(|| after(now, minutes(reveal.minutes)));
     let decided = sqlx::query!(
         "update reveal set decided_by = $2, decided_at = $3, is_granted = $4, open_until = $5
-         where id = $1 and decided_at is null and not is_glass_broken and asked_by <> $2",
+         where id = $1 and decided_at is null and not is_glass_broken and asked_by <> $2
+             and lapsed_at is null and lapses_at > $3",
         reveal.id as _,
         by as _,
         now.to_sqlx() as _,
@@ -212,6 +207,30 @@ pub(super) async fn people(conn: &mut PgConnection, whose: Whose) -> sqlx::Resul
     }
 }
 
-fn after(now: Timestamp, minutes: i32) -> Timestamp {
-    now.saturating_add(SignedDuration::from_mins(minutes.into())).unwrap_or(Timestamp::MAX)
+fn minutes(count: i32) -> SignedDuration {
+    SignedDuration::from_mins(count.into())
+}
+
+/// Notes what nobody decided in time, and says so for the trail.
+pub(in crate::console) async fn lapse(
+    conn: &mut PgConnection,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Record>> {
+    let lapsed = sqlx::query!(
+        r#"update reveal r set lapsed_at = $1
+           from staff asker
+           where asker.id = r.asked_by and r.decided_at is null and not r.is_glass_broken
+               and r.lapsed_at is null and r.lapses_at <= $1
+           returning r.id as "id: RevealId", r.person_id as "person: PersonId",
+               r.conversation_id as "conversation: ConversationId", asker.name"#,
+        now.to_sqlx() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let record = lapsed.into_iter().map(|row| Record {
+        person: row.person,
+        conversation: row.conversation,
+        ..request::lapsed("reveal_lapse", format_args!("reveal {}", row.id), &row.name)
+    });
+    Ok(record.collect())
 }

@@ -9,6 +9,7 @@ mod asked;
 mod expression;
 mod kept;
 pub(super) mod saved;
+mod told;
 
 use std::collections::HashMap;
 
@@ -28,6 +29,7 @@ pub(super) use self::{
     address::{Chip, address, chips, typed},
     asked::{read, wanted},
     expression::Expression,
+    told::in_words,
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},

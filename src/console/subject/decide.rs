@@ -4,90 +4,101 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Redirect},
 };
+use jiff::Timestamp;
+use sqlx::PgConnection;
 
 use super::{
     Failed, New, Page, again,
-    store::{self, Kind},
+    store::{self, Kind, Wish},
 };
 use crate::{
     app::App,
     audit::{self, Record},
     consent,
-    console::visitor::Visitor,
+    console::{
+        request::{self, DECIDED},
+        visitor::Visitor,
+    },
     dispatch::{self, Erased},
-    ids::{PersonId, SubjectRequestId},
+    ids::SubjectRequestId,
 };
 
 /// Grants what somebody else has asked for. Whoever asked to be forgotten is, at once.
 pub(in crate::console) async fn grant(
+    state: State<App>,
+    visitor: Visitor,
+    id: Path<String>,
+) -> Page {
+    decide(state, visitor, id, true).await
+}
+
+/// Refuses it.
+pub(in crate::console) async fn refuse(
+    state: State<App>,
+    visitor: Visitor,
+    id: Path<String>,
+) -> Page {
+    decide(state, visitor, id, false).await
+}
+
+async fn decide(
     State(app): State<App>,
     visitor: Visitor,
     Path(id): Path<String>,
+    is_granted: bool,
 ) -> Page {
     let id: SubjectRequestId = id.parse().map_err(|_| Failed::Nothing)?;
     let mut tx = app.db.begin().await?;
-    let request = store::find(&mut tx, id).await?.ok_or(Failed::Nothing)?;
-    let person = request.person;
+    let wish = store::find(&mut tx, id).await?.ok_or(Failed::Nothing)?;
+    let person = wish.person;
     // Nothing of theirs is written down meanwhile.
     let now = consent::lock(&mut tx, person, app.clock.instead()).await?;
-    if !store::decide(&mut tx, &request, visitor.id(), true, now).await? {
-        return decided_already(tx, &app, &visitor, person).await;
+    if let Err(problem) = wish.request.judge(visitor.id(), now) {
+        request::leave(tx, now).await?;
+        return again(&app, &visitor, person, problem.to_owned(), New::default()).await;
     }
-    let said = format!("{} {id} for {} granted", request.kind.as_str(), request.asked_by);
-    let said = match request.kind {
-        Kind::Export => said,
-        Kind::Erasure => match dispatch::erase(&mut tx, &app.pen, person, now).await? {
-            Erased::Now { conversations, texts, pictures, .. } => format!(
-                "{said}: {conversations} conversations ended, {texts} texts dropped, {pictures} pictures to be removed"
-            ),
-            Erased::Held(matters) => {
-                drop(tx);
-                let problem = format!("A legal hold keeps them: {}.", matters.join(", "));
-                return again(&app, &visitor, person, problem, New::default()).await;
-            }
-            Erased::Gone => {
-                drop(tx);
-                let problem = "They were forgotten meanwhile.".to_owned();
-                return again(&app, &visitor, person, problem, New::default()).await;
-            }
-        },
+    let done = match carry_out(&mut tx, &app, &visitor, (&wish, is_granted), now).await? {
+        Ok(done) => done,
+        Err(problem) => {
+            drop(tx);
+            return again(&app, &visitor, person, problem, New::default()).await;
+        }
     };
-    let record = visitor.record("subject_grant", &said);
-    audit::record(&mut tx, &[Record { person: Some(person), ..record }], now).await?;
     tx.commit().await?;
     app.wake.notify_one();
-    let done = if request.kind == Kind::Erasure { "erased" } else { "granted" };
     Ok(Redirect::to(&format!("/subjects/{person}?done={done}")).into_response())
 }
 
-/// Refuses what somebody else has asked for.
-pub(in crate::console) async fn refuse(
-    State(app): State<App>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-) -> Page {
-    let id: SubjectRequestId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
-    let mut tx = app.db.begin().await?;
-    let request = store::find(&mut tx, id).await?.ok_or(Failed::Nothing)?;
-    let person = request.person;
-    if !store::decide(&mut tx, &request, visitor.id(), false, now).await? {
-        return decided_already(tx, &app, &visitor, person).await;
-    }
-    let said = format!("{} {id} for {} refused", request.kind.as_str(), request.asked_by);
-    let record = visitor.record("subject_refuse", &said);
-    audit::record(&mut tx, &[Record { person: Some(person), ..record }], now).await?;
-    tx.commit().await?;
-    Ok(Redirect::to(&format!("/subjects/{person}?done=refused")).into_response())
-}
-
-async fn decided_already(
-    tx: sqlx::PgTransaction<'_>,
+/// Does what was decided, and puts it on record. What was done, in a word, or why nothing was.
+async fn carry_out(
+    conn: &mut PgConnection,
     app: &App,
     visitor: &Visitor,
-    person: PersonId,
-) -> Page {
-    drop(tx);
-    let problem = "It is decided already, or you asked for it yourself.".to_owned();
-    again(app, visitor, person, problem, New::default()).await
+    (wish, is_granted): (&Wish, bool),
+    now: Timestamp,
+) -> sqlx::Result<Result<&'static str, String>> {
+    if !store::decide(conn, wish, visitor.id(), is_granted, now).await? {
+        return Ok(Err(DECIDED.to_owned()));
+    }
+    let (done, more) = match (is_granted, wish.kind) {
+        (false, _) => ("refused", String::new()),
+        (true, Kind::Export) => ("granted", String::new()),
+        (true, Kind::Erasure) => match dispatch::erase(conn, &app.pen, wish.person, now).await? {
+            Erased::Now { conversations, texts, pictures, .. } => (
+                "erased",
+                format!(
+                    ": {conversations} conversations ended, {texts} texts dropped, {pictures} pictures to be removed"
+                ),
+            ),
+            Erased::Held(matters) => {
+                return Ok(Err(format!("A legal hold keeps them: {}.", matters.join(", "))));
+            }
+            Erased::Gone => return Ok(Err("They were forgotten meanwhile.".to_owned())),
+        },
+    };
+    let (rules, what) =
+        (("subject_grant", "subject_refuse"), format!("{} {}", wish.kind.as_str(), wish.id));
+    let record = wish.request.decided(visitor, rules, what, is_granted, &more);
+    audit::record(conn, &[Record { person: Some(wish.person), ..record }], now).await?;
+    Ok(Ok(done))
 }

@@ -15,14 +15,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use sqlx::PgConnection;
 
-use self::store::{Ask, Kind, Request};
+use self::store::{Ask, Kind, Wish};
 pub(super) use self::{
     decide::{grant, refuse},
     save::save,
 };
 use super::{
     page::{self, Asked, Failed, Frame, Page, Sent},
-    say,
+    request, say,
     staff::Role,
     visitor::Visitor,
     words,
@@ -30,6 +30,7 @@ use super::{
 use crate::{
     app::App,
     audit::{self, Record, holds},
+    database,
     ids::{PersonId, StaffId},
     people::{self, About},
     phone::PhoneNumber,
@@ -40,7 +41,7 @@ use crate::{
 #[template(path = "subjects.html")]
 struct Subjects {
     frame: Frame,
-    listed: Vec<Request>,
+    listed: Vec<Wish>,
     may_ask: bool,
     problem: Option<&'static str>,
     now: Timestamp,
@@ -52,12 +53,13 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
 }
 
 async fn list(app: &App, visitor: &Visitor) -> sqlx::Result<Subjects> {
+    let mut conn = app.db.acquire().await?;
     Ok(Subjects {
         frame: Frame::new(visitor, "What people ask for", "/subjects"),
-        listed: store::list(&mut *app.db.acquire().await?).await?,
+        listed: store::list(&mut conn).await?,
         may_ask: visitor.role() == Role::Auditor,
         problem: None,
-        now: app.clock.now(),
+        now: database::time(&mut conn, &app.clock).await?,
     })
 }
 
@@ -110,7 +112,7 @@ struct Subject {
     about: About,
     /// The matters of holds that keep what there is of them.
     held: Vec<String>,
-    requests: Vec<Request>,
+    wishes: Vec<Wish>,
     own: StaffId,
     may_ask: bool,
     may_decide: bool,
@@ -122,7 +124,8 @@ struct Subject {
 impl Subject {
     /// Whether the same is waiting already.
     fn waits(&self, kind: &str) -> bool {
-        self.requests.iter().any(|request| request.waits() && request.kind.as_str() == kind)
+        let same = |wish: &Wish| wish.kind.as_str() == kind && wish.request.waits(self.now);
+        self.wishes.iter().any(same)
     }
 }
 
@@ -176,11 +179,11 @@ async fn look(
         person,
         about,
         held: holds::on_person(conn, person).await?,
-        requests: store::about(conn, person).await?,
+        wishes: store::about(conn, person).await?,
         own: visitor.id(),
         may_ask: visitor.role() == Role::Auditor,
         may_decide: visitor.role() == Role::Approver,
-        now: app.clock.now(),
+        now: database::time(conn, &app.clock).await?,
         problem: None,
         new: New::default(),
     })
@@ -209,13 +212,16 @@ pub(super) async fn ask(
         Ok(lines) => lines,
         Err(problem) => return again(&app, &visitor, person, problem, new).await,
     };
-    let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
+    // What has lapsed is in nobody's way.
+    request::lapse(&mut tx, now).await?;
+    let lapses_at = request::after(now, app.settings.console.request_lifetime);
     let about = people::about(&mut tx, person).await?.ok_or(Failed::Nothing)?;
     let ask = Ask { person, kind, reason, matter };
     let asked = match about.erased_at {
         Some(_) => None,
-        None => store::ask(&mut tx, &ask, visitor.id(), now).await?,
+        None => store::ask(&mut tx, &ask, visitor.id(), now, lapses_at).await?,
     };
     let Some(request) = asked else {
         drop(tx);

@@ -21,6 +21,7 @@ use crate::{
     app::App,
     audit::{self, Record},
     console::visitor::Visitor,
+    database,
     ids::{PersonId, SubjectRequestId},
     people,
 };
@@ -37,26 +38,27 @@ pub(in crate::console) async fn save(
     Path(id): Path<String>,
 ) -> Result<Response, Failed> {
     let id: SubjectRequestId = id.parse().map_err(|_| Failed::Nothing)?;
-    let now = app.clock.now();
     let mut conn = app.db.acquire().await?;
-    let request = store::find(&mut conn, id).await?;
-    let request = request.filter(|it| it.asker == visitor.id() && it.is_open(now));
-    let request = request.ok_or(Failed::Nothing)?;
+    let now = database::time(&mut conn, &app.clock).await?;
+    let found = store::find(&mut conn, id).await?;
+    let is_theirs =
+        |wish: &store::Wish| wish.request.asker == visitor.id() && wish.request.is_open(now);
+    let wish = found.filter(is_theirs).ok_or(Failed::Nothing)?;
     // Of whoever was forgotten since there is nothing to copy.
-    if people::number(&mut conn, &app.pen.vault, request.person).await?.is_none() {
+    if people::number(&mut conn, &app.pen.vault, wish.person).await?.is_none() {
         return Err(Failed::Nothing);
     }
-    let said = format!("export {id} saved, {}", request.matter);
+    let said = format!("export {id} saved, {}", wish.request.matter);
     let record = visitor.record("subject_export", &said);
-    let record = Record { person: Some(request.person), ..record };
+    let record = Record { person: Some(wish.person), ..record };
     audit::record(&mut conn, &[record], now).await?;
     drop(conn);
-    let name = format!("attachment; filename=\"person-{}.jsonl\"", request.person);
+    let name = format!("attachment; filename=\"person-{}.jsonl\"", wish.person);
     let headers = [
         (header::CONTENT_TYPE, "application/x-ndjson".to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
-    Ok((headers, body(app, request.person, now)).into_response())
+    Ok((headers, body(app, wish.person, now)).into_response())
 }
 
 /// What is handed out. Where it cannot be finished it breaks off, and the browser says so.

@@ -5,7 +5,9 @@ use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 
 use crate::{
+    audit::Record,
     clock::SqlTimestamp,
+    console::request::{self, Decision, Request, after},
     ids::{PersonId, StaffId, SubjectRequestId},
 };
 
@@ -43,32 +45,13 @@ impl Kind {
     }
 }
 
-/// A request as staff see it.
+/// What somebody asks for, as staff see it.
 #[derive(Debug)]
-pub(in crate::console) struct Request {
+pub(in crate::console) struct Wish {
     pub(super) id: SubjectRequestId,
     pub(super) person: PersonId,
     pub(super) kind: Kind,
-    pub(super) reason: String,
-    pub(super) matter: String,
-    pub(super) asker: StaffId,
-    pub(super) asked_by: String,
-    pub(super) asked_at: Timestamp,
-    pub(super) decided_by: Option<String>,
-    pub(super) is_granted: Option<bool>,
-    pub(super) open_until: Option<Timestamp>,
-}
-
-impl Request {
-    /// Whether somebody must decide on it.
-    pub(in crate::console) fn waits(&self) -> bool {
-        self.is_granted.is_none()
-    }
-
-    /// Whether its export can be saved at this time.
-    pub(super) fn is_open(&self, now: Timestamp) -> bool {
-        self.open_until.is_some_and(|until| now < until)
-    }
+    pub(in crate::console) request: Request,
 }
 
 /// What is asked for, and why.
@@ -85,10 +68,12 @@ pub(super) async fn ask(
     ask: &Ask,
     by: StaffId,
     now: Timestamp,
+    lapses_at: Timestamp,
 ) -> sqlx::Result<Option<SubjectRequestId>> {
     sqlx::query_scalar!(
-        r#"insert into subject_request (id, person_id, kind, reason, matter, asked_by, asked_at)
-           values ($1, $2, $3, $4, $5, $6, $7)
+        r#"insert into subject_request (id, person_id, kind, reason, matter, asked_by, asked_at,
+               lapses_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8)
            on conflict do nothing
            returning id as "id: SubjectRequestId""#,
         SubjectRequestId::new() as _,
@@ -98,18 +83,19 @@ pub(super) async fn ask(
         ask.matter,
         by as _,
         now.to_sqlx() as _,
+        lapses_at.to_sqlx() as _,
     )
     .fetch_optional(conn)
     .await
 }
 
 /// Lists the last hundred, those that wait in front.
-pub(in crate::console) async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Request>> {
+pub(in crate::console) async fn list(conn: &mut PgConnection) -> sqlx::Result<Vec<Wish>> {
     read(conn, None, None).await
 }
 
 /// Lists those about one person.
-pub(super) async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Vec<Request>> {
+pub(super) async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Result<Vec<Wish>> {
     read(conn, None, Some(person)).await
 }
 
@@ -117,7 +103,7 @@ pub(super) async fn about(conn: &mut PgConnection, person: PersonId) -> sqlx::Re
 pub(super) async fn find(
     conn: &mut PgConnection,
     id: SubjectRequestId,
-) -> sqlx::Result<Option<Request>> {
+) -> sqlx::Result<Option<Wish>> {
     Ok(read(conn, Some(id), None).await?.pop())
 }
 
@@ -125,16 +111,18 @@ async fn read(
     conn: &mut PgConnection,
     id: Option<SubjectRequestId>,
     person: Option<PersonId>,
-) -> sqlx::Result<Vec<Request>> {
+) -> sqlx::Result<Vec<Wish>> {
     let rows = sqlx::query!(
         r#"select r.id, r.person_id, r.kind, r.reason, r.matter, r.asked_by,
-               asker.name as asked_name, r.asked_at, decider.name as "decided_name?",
-               r.is_granted, r.open_until as "open_until: SqlTimestamp"
+               asker.name as asked_name, r.asked_at, r.lapses_at,
+               decider.name as "decided_name?",
+               r.decided_at as "decided_at: SqlTimestamp", r.is_granted,
+               r.open_until as "open_until: SqlTimestamp"
            from subject_request r
            join staff asker on asker.id = r.asked_by
            left join staff decider on decider.id = r.decided_by
            where ($1::uuid is null or r.id = $1) and ($2::uuid is null or r.person_id = $2)
-           order by r.decided_at is null desc, r.asked_at desc, r.id desc
+           order by r.decided_at is null and r.lapsed_at is null desc, r.asked_at desc, r.id desc
            limit 100"#,
         id as _,
         person as _,
@@ -142,38 +130,39 @@ async fn read(
     .fetch_all(conn)
     .await?;
     let read = rows.into_iter().filter_map(|row| {
-        Some(Request {
-            id: row.id.into(),
-            person: row.person_id.into(),
-            kind: Kind::read(&row.kind)?,
-            reason: row.reason,
+        let decided_at = row.decided_at.map(SqlTimestamp::to_jiff);
+        let request = Request {
             matter: row.matter,
+            reason: row.reason,
             asker: row.asked_by.into(),
             asked_by: row.asked_name,
             asked_at: SqlTimestamp::to_jiff(row.asked_at),
-            decided_by: row.decided_name,
-            is_granted: row.is_granted,
+            lapses_at: SqlTimestamp::to_jiff(row.lapses_at),
+            decision: Decision::of(row.decided_name, decided_at, row.is_granted),
             open_until: row.open_until.map(SqlTimestamp::to_jiff),
-        })
+        };
+        let (id, person) = (row.id.into(), row.person_id.into());
+        Some(Wish { id, person, kind: Kind::read(&row.kind)?, request })
     });
     Ok(read.collect())
 }
 
-/// Grants or refuses it; false where it was decided already, or by whoever asked for it.
+/// Grants or refuses it; false where it is decided, lapsed, or one's own.
 pub(super) async fn decide(
     conn: &mut PgConnection,
-    request: &Request,
+    wish: &Wish,
     by: StaffId,
     is_granted: bool,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
-    let opens = is_granted && request.kind == Kind::Export;
-    let open_until = opens.then(|| now.saturating_add(OPEN).unwrap_or(Timestamp::MAX));
+    let opens = is_granted && wish.kind == Kind::Export;
+    let open_until = opens.then(|| after(now, OPEN));
     let decided = sqlx::query!(
         "update subject_request
          set decided_by = $2, decided_at = $3, is_granted = $4, open_until = $5
-         where id = $1 and decided_at is null and asked_by <> $2",
-        request.id as _,
+         where id = $1 and decided_at is null and asked_by <> $2 and lapsed_at is null
+             and lapses_at > $3",
+        wish.id as _,
         by as _,
         now.to_sqlx() as _,
         is_granted,
@@ -182,4 +171,27 @@ pub(super) async fn decide(
     .execute(conn)
     .await?;
     Ok(decided.rows_affected() == 1)
+}
+
+/// Notes what nobody decided in time, and says so for the trail.
+pub(in crate::console) async fn lapse(
+    conn: &mut PgConnection,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Record>> {
+    let lapsed = sqlx::query!(
+        r#"update subject_request r set lapsed_at = $1
+           from staff asker
+           where asker.id = r.asked_by and r.decided_at is null and r.lapsed_at is null
+               and r.lapses_at <= $1
+           returning r.id as "id: SubjectRequestId", r.person_id as "person: PersonId", r.kind,
+               asker.name"#,
+        now.to_sqlx() as _,
+    )
+    .fetch_all(conn)
+    .await?;
+    let record = lapsed.into_iter().map(|row| Record {
+        person: Some(row.person),
+        ..request::lapsed("subject_lapse", format_args!("{} {}", row.kind, row.id), &row.name)
+    });
+    Ok(record.collect())
 }

@@ -329,3 +329,103 @@ async fn others_see_what_their_roles_are_for() {
     browser.check_page("holds-empty").await;
     browser.close().await;
 }
+
+#[tokio::test]
+async fn what_is_long_is_leafed_through_by_keyboard_and_printed() {
+    let Some(browser) = Browser::start().await else { return };
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    test.conversation().await;
+    test.run(
+        "insert into audit_record (id, at, kind, rule, conversation_id, carrier_id)
+         select gen_random_uuid(), '2026-03-01T13:00:00Z'::timestamptz + n * interval '1 s', 'received',
+             'talk', id, 'in ' || n
+         from conversation cross join generate_series(1, 450) n",
+    )
+    .await;
+    let erin = desk.staff("Erin Vance", Role::Auditor).await;
+    browser.sign_in(&desk, &erin).await;
+    let path: String = test.value("select '/conversations/' || id from conversation").await;
+    browser.open(&desk, &path).await;
+    browser.wait(".leaf").await;
+    browser.check_page("conversation-first-page").await;
+    browser.go("Later").await;
+    browser.wait_for_words(".leaf p", "Entries 201 to 400").await;
+    browser.check_page("conversation-middle-page").await;
+    browser.check_print("conversation-middle-page").await;
+    devtools(&browser, "Emulation.setEmulatedMedia", json!({"media": "print"})).await;
+    assert!(browser.text(".leaf").await.contains("Entries 201 to 400 of "), "paper says so");
+    devtools(&browser, "Emulation.setEmulatedMedia", json!({"media": ""})).await;
+    browser.go("Last").await;
+    browser.wait_for_words(".leaf p", "Entries 401 to ").await;
+    browser.check_page("conversation-last-page").await;
+    browser.go("Earlier").await;
+    browser.wait_for_words(".leaf p", "Entries 201 to 400").await;
+    browser.go("First").await;
+    browser.wait_for_words(".leaf p", "Entries 1 to 200").await;
+    // Each is about somebody else, who is left out.
+    test.run("drop index task_open_once").await;
+    test.run(
+        "insert into task (id, kind, transcript, raised_at, due_at, closed_at, outcome)
+         select gen_random_uuid(), 'report', '{}', '2026-03-01T12:00:00Z', '2026-03-02T12:00:00Z',
+             case when n > 60 then '2026-03-01T12:00:00Z'::timestamptz end,
+             case when n > 60 then 'looked into' end
+         from generate_series(1, 120) n",
+    )
+    .await;
+    browser.go("Tasks").await;
+    browser.arrive("Tasks").await;
+    browser.go("Later").await;
+    browser.wait_for_words(".leaf p", "Tasks 51 to 60 of 60").await;
+    browser.check_page("tasks-last-page").await;
+    browser.go("Show closed tasks").await;
+    browser.arrive("Closed tasks").await;
+    browser.wait_for_words(".leaf p", "Tasks 1 to 50 of 60").await;
+    browser.check_page("tasks-closed").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn what_nobody_decided_in_time_is_told() {
+    let Some(browser) = Browser::start().await else { return };
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let (ann, _) = test.conversation().await;
+    let (person, _) = test.person(&ann.number).await;
+    let erin = desk.staff("Erin Vance", Role::Auditor).await;
+    let vera = desk.staff("Vera Roth", Role::Approver).await;
+    browser.sign_in(&desk, &erin).await;
+    for (page, id, kind) in [
+        ("/reveals".to_owned(), Some(person.to_string()), "person"),
+        (format!("/subjects/{person}"), None, "erasure"),
+    ] {
+        browser.open(&desk, &page).await;
+        if let Some(id) = id {
+            browser.page.find(Locator::Id("id")).await.unwrap().send_keys(&id).await.unwrap();
+        }
+        browser.page.find(Locator::Id(kind)).await.unwrap().click().await.unwrap();
+        for (field, words) in [("matter", "case 4711"), ("reason", "asked by letter")] {
+            browser.page.find(Locator::Id(field)).await.unwrap().send_keys(words).await.unwrap();
+        }
+        browser.go("Ask an approver").await;
+        browser.wait("[role=status]").await;
+        browser.check_page(&format!("{kind}-asked")).await;
+    }
+    test.advance(SignedDuration::from_hours(7 * 24));
+    browser.sign_in(&desk, &vera).await;
+    for (name, page) in [
+        ("reveals-expired", "/reveals".to_owned()),
+        ("subjects-expired", "/subjects".to_owned()),
+        ("subject-expired", format!("/subjects/{person}")),
+    ] {
+        browser.open(&desk, &page).await;
+        browser.wait_for_words("main", "expired").await;
+        browser.check_page(name).await;
+    }
+    browser.sign_in(&desk, &erin).await;
+    let reveal: String = test.value("select '/reveals/' || id from reveal").await;
+    browser.open(&desk, &reveal).await;
+    browser.wait_for_words("main", "Nobody decided in time").await;
+    browser.check_page("reveal-expired").await;
+    browser.close().await;
+}

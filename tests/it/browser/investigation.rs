@@ -133,6 +133,10 @@ async fn what_was_said_is_found_read_exported_approved_and_verified() {
     browser.choose("2026-CV-17").await;
     browser.arrive("Export").await;
     browser.check_page("export-to-decide").await;
+    is_in(&test, "counted_at = asked_at, counted_conversations = 31, counted_records = 10001")
+        .await;
+    browser.wait_for_words("#state", "more than 10\u{202f}000 records of 31 conversations").await;
+    browser.check_page("export-counted").await;
     browser.choose("Grant").await;
     browser.wait("[role=status]").await;
     browser.check_page("export-granted").await;
@@ -187,9 +191,12 @@ async fn every_end_of_an_export_is_told() {
     let decided =
         "decided_by = (select id from staff where name = 'Otto Lind'), decided_at = asked_at";
     for (name, state, says) in [
+        ("lapsed", "lapses_at = asked_at".to_owned(), "Nobody decided in time"),
         (
             "refused",
-            format!("{decided}, state = 'refused', ended_at = asked_at"),
+            format!(
+                "lapses_at = asked_at + interval '7 days', {decided}, state = 'refused', ended_at = asked_at"
+            ),
             "This was refused",
         ),
         ("waiting", "state = 'waiting', ended_at = null".to_owned(), "It is next"),

@@ -162,10 +162,20 @@ impl<'a> Desk<'a> {
 
     /// Presses the button for a file: what comes with it, and the file.
     pub async fn take(&self, path: &str, cookie: &str) -> (u16, HeaderMap, Vec<u8>) {
+        let (status, headers, file) = self.try_to_take(path, cookie).await;
+        (status, headers, file.unwrap())
+    }
+
+    /// The same, where the file may break off.
+    pub async fn try_to_take(
+        &self,
+        path: &str,
+        cookie: &str,
+    ) -> (u16, HeaderMap, reqwest::Result<Vec<u8>>) {
         let post = self.http.post(self.url(path)).header("sec-fetch-site", "same-origin");
         let response = with(post, Some(cookie)).send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        (status, headers, response.bytes().await.unwrap().into())
+        (status, headers, response.bytes().await.map(Into::into))
     }
 
     fn url(&self, path: &str) -> String {

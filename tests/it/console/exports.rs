@@ -14,7 +14,7 @@ use crate::{
     extract::{Out, talk, verified},
     seal::{seal, signer, signing},
     service::Site,
-    support::TestApp,
+    support::{TestApp, Wishes},
 };
 
 /// What staff did with exports, oldest first.
@@ -255,6 +255,166 @@ async fn the_file_is_gone_after_a_week() {
     assert!(shown.contains("The file is gone") && !shown.contains("/file"), "{shown}");
     assert!(desk.get("/exports", Some(&cookie)).await.body.contains("expired"));
     assert_eq!(test.column(RULES).await.last().unwrap(), "export_expire");
+}
+
+#[tokio::test]
+async fn whoever_decides_sees_how_much_it_would_touch_and_what_is_asked_for_in_words() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
+    let asked = desk.post("/exports", Some(&erin), &found(&desk, &erin, &conversation).await).await;
+    let page = asked.location.unwrap().replace("?done=asked", "");
+    let shown = desk.get(&page, Some(&vera)).await.body;
+    assert!(shown.contains("it is being counted"), "{shown}");
+    step(&test).await;
+    let shown = desk.get(&page, Some(&vera)).await.body;
+    let pseudonym = &conversation[conversation.len() - 8..];
+    assert!(shown.contains(&format!("<li>It is of conversation {pseudonym}.</li>")), "{shown}");
+    assert!(shown.contains("<li>It holds the words “bicycle”.</li>"), "{shown}");
+    // It is as much as is written then.
+    assert_eq!(desk.post(&format!("{page}/grant"), Some(&vera), &[]).await.status, 303);
+    step(&test).await;
+    let records: i64 = test.value("select records from export_job").await;
+    let counted = "select counted_records::text || ' of ' || counted_conversations from export_job";
+    assert_eq!(test.value::<String>(counted).await, format!("{records} of 1"));
+    assert!(records > 5, "{records}");
+    assert!(shown.contains(&format!("{records} records of 1 conversation</strong>")), "{shown}");
+}
+
+#[tokio::test]
+async fn beyond_a_bound_nobody_counts() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    let more = format!(
+        "insert into audit_record (id, at, kind, conversation_id)
+         select gen_random_uuid(), '2026-03-01T12:00:00Z', 'staff', '{conversation}'
+         from generate_series(1, 10_000)"
+    );
+    test.run(&more.replace("10_000", "9900")).await;
+    seal(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
+    let ask = async || {
+        let asked = desk.post("/exports", Some(&erin), &form(&conversation, "csv")).await;
+        step(&test).await;
+        let page = asked.location.unwrap().replace("?done=asked", "");
+        desk.get(&page, Some(&vera)).await.body
+    };
+    let below = ask().await;
+    assert!(below.contains("9\u{202f}9") && !below.contains("more than"), "{below}");
+    test.run(&more.replace("10_000", "200")).await;
+    seal(&test).await;
+    let above = ask().await;
+    assert!(above.contains("more than 10\u{202f}000 records of 1 conversation"), "{above}");
+    let most: i64 = test.value("select max(counted_records) from export_job").await;
+    assert_eq!(most, 10_001);
+    // What was sealed later is not of the first.
+    assert_eq!(
+        test.value::<i64>("select count(distinct counted_records) from export_job").await,
+        2
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_keeps_nobody_from_deciding() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    talk(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
+    let mut pages = Vec::new();
+    for q in ["number:+14155550100", "from:2026-01-01"] {
+        let form = [("q", q), ("format", "csv"), ("matter", "CV-17"), ("reason", "subpoena")];
+        let form = form.map(|(name, value)| (name, value.to_owned()));
+        let asked = desk.post("/exports", Some(&erin), &form).await;
+        pages.push(asked.location.unwrap().replace("?done=asked", ""));
+    }
+    // Nobody has that number any more.
+    test.run("update masked_number set number = '+14155550177' where number = '+14155550100'")
+        .await;
+    step(&test).await;
+    let shown = desk.get(&pages[0], Some(&vera)).await.body;
+    assert!(shown.contains("nobody can tell how much") && shown.contains("/grant"), "{shown}");
+    let shown = desk.get(&pages[1], Some(&vera)).await.body;
+    assert!(shown.contains("records of 1 conversation"), "the next one is counted: {shown}");
+}
+
+/// So many records of a conversation that no packer makes smaller than half of their 4 kB.
+fn noise(conversation: &str, count: usize) -> String {
+    format!(
+        "insert into audit_record (id, at, kind, conversation_id, detail)
+         select gen_random_uuid(), '2026-03-01T12:00:00Z', 'staff', '{conversation}',
+             (select string_agg(md5(random()::text || k || n), '') from generate_series(1, 125) k)
+         from generate_series(1, {count}) n"
+    )
+}
+
+#[tokio::test]
+async fn a_download_breaks_off_where_the_file_is_damaged() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    test.run(&noise(&conversation, 2_000)).await;
+    seal(&test).await;
+    let (erin, page) = granted(&desk, &conversation).await;
+    assert_eq!(step(&test).await, 1);
+    let file = format!("{page}/file");
+    let (status, _, whole) = desk.take(&file, &erin).await;
+    assert!(status == 200 && test.value::<i32>("select pieces from export_job").await > 1);
+    let second: String =
+        test.value("select 'export-' || storage_key || '-1' from export_job").await;
+    let second = test.folder.join(second);
+    let sealed = fs::read(&second).unwrap();
+    let mut flipped = sealed.clone();
+    flipped[sealed.len() / 2] ^= 1;
+    for (name, damaged) in [
+        ("one bit", Some(&*flipped)),
+        ("cut short", Some(&sealed[..sealed.len() / 2])),
+        ("not there", None),
+    ] {
+        match damaged {
+            Some(bytes) => fs::write(&second, bytes).unwrap(),
+            None => fs::remove_file(&second).unwrap(),
+        }
+        let (status, headers, taken) = desk.try_to_take(&file, &erin).await;
+        assert_eq!(status, 200, "{name}: it was noticed on the way only");
+        assert_eq!(headers["content-length"].to_str().unwrap(), whole.len().to_string(), "{name}");
+        assert!(taken.is_err(), "{name}: the browser thinks that it has all of it");
+    }
+    fs::write(&second, sealed).unwrap();
+    assert_eq!(desk.take(&file, &erin).await.2, whole);
+    // Of what is damaged at once it is said in words.
+    let first: String = test.value("select 'export-' || storage_key || '-0' from export_job").await;
+    fs::write(test.folder.join(first), "damaged").unwrap();
+    let said = desk.post(&file, Some(&erin), &[]).await;
+    assert!(said.status == 422 && said.body.contains("cannot be read"), "{}", said.body);
+}
+
+#[tokio::test]
+async fn for_how_long_a_file_is_kept_is_a_setting() {
+    let key = signer().to_text();
+    let settings = &[("MASKLINE_AUDIT_KEY", key.as_str()), ("MASKLINE_EXPORT_LIFETIME", "36h")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    let erin = desk.staff("Erin", Role::Auditor).await;
+    let (cookie, vera) =
+        (desk.enter(&erin).await, desk.enter(&desk.staff("Vera", Role::Approver).await).await);
+    for path in ["/exports".to_owned(), format!("/exports/new?q=conversation:{conversation}")] {
+        let page = desk.get(&path, Some(&cookie)).await.body;
+        assert!(page.contains("36 hours"), "{path}: {page}");
+    }
+    let page = grant(&desk, &cookie, &vera, &form(&conversation, "csv")).await;
+    step(&test).await;
+    assert!(desk.get(&page, Some(&cookie)).await.body.contains("in 36 hours"));
+    test.advance(SignedDuration::from_hours(36) - SignedDuration::from_mins(1));
+    let cookie = desk.enter(&erin).await;
+    assert_eq!(desk.take(&format!("{page}/file"), &cookie).await.0, 200);
+    test.advance(SignedDuration::from_mins(1));
+    assert_eq!(desk.take(&format!("{page}/file"), &cookie).await.0, 422);
 }
 
 #[tokio::test]

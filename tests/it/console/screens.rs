@@ -135,7 +135,7 @@ async fn a_task_is_closed_with_an_outcome_once() {
     let twice = desk.post(&close, Some(&erin), &outcome("other")).await;
     assert!(twice.status == 422 && twice.body.contains("meanwhile"), "{}", twice.body);
     assert!(desk.get("/tasks", Some(&erin)).await.body.contains("Nothing waits"));
-    assert!(desk.get("/tasks?all=1", Some(&erin)).await.body.contains("warned them"));
+    assert!(desk.get("/tasks?closed=1", Some(&erin)).await.body.contains("warned them"));
     let deeds = test.column(DEEDS).await;
     assert_eq!(
         deeds.last().unwrap(),
@@ -219,6 +219,38 @@ async fn a_hold_is_released_by_two_accounts() {
     assert!(desk.get("/holds?all=1", Some(&otto)).await.body.contains("Otto"));
     let rules = "select rule from audit_record where rule like 'holds%' order by at, id";
     assert_eq!(test.column(rules).await, ["holds_add", "holds_release", "holds_approve"]);
+}
+
+#[tokio::test]
+async fn a_hold_is_released_by_another_account_whatever_it_is_called() {
+    let test = TestApp::start().await;
+    let desk = Desk::open(&test).await;
+    let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
+    let otto = desk.enter(&desk.staff("Otto", Role::Approver).await).await;
+    let form = [("matter", "case 7".to_owned()), ("everything", "on".to_owned())];
+    assert_eq!(desk.post("/holds", Some(&vera), &form).await.status, 303);
+    let hold: String = test.value("select id::text from legal_hold").await;
+    let (ask, approve) = (format!("/holds/{hold}/release"), format!("/holds/{hold}/approve"));
+    let reason = [("reason", "settled".to_owned())];
+    assert_eq!(desk.post(&ask, Some(&vera), &reason).await.status, 303);
+    test.run("update legal_hold set asked_by = 'Veronica'").await;
+    assert!(!desk.get("/holds", Some(&vera)).await.body.contains("/approve"));
+    assert!(!desk.get("/", Some(&vera)).await.body.contains("1 to be released wait for you"));
+    let own = desk.post(&approve, Some(&vera), &[]).await;
+    assert!(own.status == 422 && own.body.contains("takes two people"), "{}", own.body);
+    let both = "update legal_hold set released_by = 'Otto', released_at = now(),
+        released_account = asked_account";
+    let refused = sqlx::query(both).execute(&test.db).await.unwrap_err();
+    assert!(refused.to_string().contains("legal_hold_takes_two_accounts"), "{refused}");
+    // Of whoever asked on the command line there is a name and nothing else.
+    let typed = ["holds", "release", &hold, "--reason", "settled", "--by", "otto"];
+    crate::program::maskline(&test, &typed).done();
+    assert!(!desk.get("/holds", Some(&otto)).await.body.contains("/approve"));
+    assert_eq!(desk.post(&approve, Some(&otto), &[]).await.status, 422);
+    assert_eq!(desk.post(&approve, Some(&vera), &[]).await.status, 303);
+    let by = "select released_by || ' ' || (released_account = (select id from staff where name = 'Vera'))::text
+        || coalesce(asked_account::text, '') from legal_hold";
+    assert_eq!(test.value::<String>(by).await, "Vera true");
 }
 
 #[tokio::test]

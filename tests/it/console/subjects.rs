@@ -127,8 +127,7 @@ async fn whoever_granted_what_they_asked_for_themselves_is_refused_by_the_schema
         test.value::<i64>("select count(*) from person where erased_at is not null").await,
         0
     );
-    let by =
-        "update subject_request set decided_by = asked_by, decided_at = now(), is_granted = true";
+    let by = "update subject_request set decided_by = asked_by, decided_at = asked_at, is_granted = true";
     let refused = sqlx::query(by).execute(&test.db).await.unwrap_err();
     assert!(refused.to_string().contains("subject_request_takes_two"), "{refused}");
 }

@@ -1,12 +1,16 @@
 //! What compliance sees without the program: what is clear, by views, and nothing else.
 
+use jiff::SignedDuration;
+use maskline::console::{exports::worker, staff::Role};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::{DENIED, column, run};
 use crate::{
+    console::desk::Desk,
+    extract::talk,
     pictures::png,
     program::maskline,
-    seal::seal,
+    seal::{seal, signing},
     support::{Database, TestApp, login_in},
 };
 
@@ -66,8 +70,8 @@ async fn nothing_that_is_sealed_or_opens_something_stands_in_a_view() {
         let sql = format!("select '{view} ' || v::text from {view} v");
         let rows: Vec<String> =
             sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut conn).await.unwrap();
-        // No month was removed, nothing is signed here, and nobody is blocked.
-        let is_empty = ["removal", "checkpoint", "carrier_block", "task"];
+        // No month was removed, nothing is signed here or handed out, and nobody is blocked.
+        let is_empty = ["removal", "checkpoint", "carrier_block", "task", "export"];
         let is_empty = is_empty.iter().any(|it| view == format!("compliance_{it}"));
         assert_eq!(rows.is_empty(), is_empty, "{view}");
         seen.extend(rows);
@@ -102,4 +106,43 @@ async fn nothing_that_is_sealed_or_opens_something_stands_in_a_view() {
     // Whether there are words is known; here Ann's were received and relayed.
     let wordy = "select count(*)::text from compliance_record where has_words and kind = 'relayed'";
     assert_eq!(column(&mut conn, wordy).await, ["2"]);
+}
+
+#[tokio::test]
+async fn who_asked_for_which_export_and_who_granted_it_is_seen_and_not_what_it_is_of() {
+    let test = signing().await;
+    let desk = Desk::open(&test).await;
+    let (_, _, conversation) = talk(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
+    let q = format!("conversation:{conversation}");
+    let form = [("q", q.as_str()), ("format", "csv"), ("matter", "CV-17"), ("reason", "subpoena")];
+    let form = form.map(|(name, value)| (name, value.to_owned()));
+    let mut conn = login_in("maskline_compliance", test.database_url()).await;
+    for then in ["/grant", ""] {
+        let asked = desk.post("/exports", Some(&erin), &form).await.location.unwrap();
+        if !then.is_empty() {
+            let grant = asked.replace("?done=asked", then);
+            assert_eq!(desk.post(&grant, Some(&vera), &[]).await.status, 303);
+        }
+    }
+    worker::step(&test.app).await.unwrap();
+    test.advance(SignedDuration::from_hours(6 * 24));
+    let seen = "select concat_ws(' ', state, format, matter, reason, asked_by, decided_by, sha256)
+        from compliance_export order by state";
+    let sum: String = test.value("select sha256 from export_job where sha256 is not null").await;
+    let done = format!("done csv CV-17 subpoena Erin Vera {sum}");
+    let asked = "csv CV-17 subpoena Erin";
+    assert_eq!(column(&mut conn, seen).await, [format!("asked {asked}"), done.clone()]);
+    test.advance(SignedDuration::from_hours(24));
+    worker::step(&test.app).await.unwrap();
+    let seen = column(&mut conn, seen).await;
+    assert_eq!(seen[1], format!("lapsed {asked}"));
+    assert!(seen[0].starts_with("expired "), "{seen:?}");
+    let rows = "select v::text from compliance_export v";
+    let secrets = "select encode(scope_sealed, 'hex') from export_job";
+    let rows = column(&mut conn, rows).await.join("\n");
+    for secret in test.column(secrets).await.iter().chain([&conversation]) {
+        assert!(secret.len() > 30 && !rows.contains(secret.as_str()), "{rows}");
+    }
 }
