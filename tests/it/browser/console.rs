@@ -27,12 +27,15 @@ impl Browser {
     pub(super) async fn sign_in(&self, desk: &Desk<'_>, member: &Member) {
         desk.test.advance(SignedDuration::from_secs(30));
         self.open(desk, "/sign-in").await;
+        // A page that is there has not always drawn its focus yet.
+        self.wait("input:focus").await;
         let tab = String::from(char::from(Key::Tab));
         let enter = String::from(char::from(Key::Enter));
         for words in [&member.name, &tab, &member.password, &tab, &desk.code(member), &enter] {
             self.page.active_element().await.unwrap().send_keys(words).await.unwrap();
         }
         self.wait(".framed").await;
+        self.wait_for_words(".who", &member.name).await;
     }
 
     /// Follows the link or presses the button with these words, by keyboard.
