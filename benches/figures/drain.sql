@@ -39,6 +39,20 @@ begin
         left join carrier_block b
             on b.person_id = o.recipient_id and b.masked_number_id = o.masked_number_id
         where ahead.id is null and s.person_id is null and b.person_id is null
+            and o.give_up_at is null
+            and not exists (
+                select from participant mine
+                join participant met on met.conversation_id = mine.conversation_id
+                    and met.person_id <> mine.person_id
+                where mine.person_id = o.recipient_id
+                    and mine.masked_number_id = o.masked_number_id
+                    and mine.left_at is null
+                    and mine.conversation_id <> o.conversation_id
+                    and met.person_id not in (
+                        select said.person_id from participant said
+                        where said.conversation_id = o.conversation_id
+                    )
+            )
         order by o.urgent desc, o.due_at, o.seq
         limit room
     );

@@ -26,8 +26,13 @@ mod webhook;
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
+use mimalloc::MiMalloc;
 
 use self::database::Database;
+
+/// That of the service.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

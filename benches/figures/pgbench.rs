@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 
 use maskline::demo::postgres::PrivatePostgres;
 
-use crate::table::Timed;
+use crate::{database::SERVE, table::Timed};
 
 /// When pgbench stops.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ pub(crate) enum Until {
     Transactions(u64),
 }
 
-/// Runs this script on so many connections; as fast as it can, or so many times a second in all,
+/// Runs this script as the service's login on so many connections; as fast as it can, or so many times a second in all,
 /// spread by chance. Returns when each transaction was to begin, and how long it took from then.
 pub(crate) async fn run(
     postgres: &PrivatePostgres,
@@ -40,7 +40,7 @@ pub(crate) async fn run(
     if let Some(rate) = rate {
         command.args(["-R", &format!("{rate:.1}")]);
     }
-    command.arg(postgres.url("postgres"));
+    command.arg(postgres.url_as(SERVE, "postgres"));
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut times = Vec::new();

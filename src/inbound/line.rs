@@ -4,6 +4,9 @@
 //! is served at once, and whoever comes meanwhile is served together with all that wait: no timer,
 //! and a lone text waits for nothing. One person's texts are served one after another, in the order
 //! in which they came. What shares a commit shares its failure as well, so then each is tried alone.
+//!
+//! Where nobody may share, only a few are served at once all the same: the more transactions are under
+//! way, the longer each takes, and together they come to less.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -19,6 +22,10 @@ use super::{
     receive::{receive_alone, receive_together},
 };
 use crate::{app::App, carrier::wire::InboundText, dispatch::Parsed, phone::PhoneNumber};
+
+/// How many are served at once where no commit is shared; one party where it is. Two parties take in no
+/// more than one, and eight texts one by one a fifth less than four.
+const AT_ONCE: usize = 4;
 
 /// Takes in texts, those that wait together. Clones stand at the same door.
 #[derive(Debug, Clone)]
@@ -120,8 +127,8 @@ struct Line {
     waiting: VecDeque<Waiting>,
     /// Whose texts are being served.
     served: HashSet<PhoneNumber>,
-    /// Whether texts are being served together.
-    sharing: bool,
+    /// How many parties are being served.
+    parties: usize,
 }
 
 /// Whoever is served next.
@@ -132,36 +139,36 @@ enum Called {
 }
 
 impl Line {
-    /// Calls everybody who may be served now: those who come alone at once, and of those who share
-    /// up to so many, once nobody else does. Of one sender only the first is called.
+    /// Calls everybody who may be served now: those who come alone at once, and of those who may share
+    /// a party of up to so many, once no other is served. Of one sender only the first is called.
     fn call(&mut self, most: usize) -> Vec<Called> {
-        let (mut called, mut together) = (Vec::new(), Vec::new());
+        let (mut called, mut parties) = (Vec::new(), Vec::<Vec<Waiting>>::new());
         let mut passed = HashSet::new();
+        let room = if most > 1 { 1 } else { AT_ONCE }.saturating_sub(self.parties);
         for waiting in std::mem::take(&mut self.waiting) {
             if waiting.reply.is_closed() {
                 continue;
             }
-            let shares = most > 1 && waiting.text.may_share();
+            let shares = waiting.text.may_share();
+            let is_full = parties.len() == room && parties.last().is_none_or(|it| it.len() == most);
             let sender = waiting.text.text.from.clone();
             let is_behind = sender
                 .as_ref()
                 .is_some_and(|sender| self.served.contains(sender) || passed.contains(sender));
-            if is_behind || (shares && (self.sharing || together.len() == most)) {
+            if is_behind || (shares && is_full) {
                 passed.extend(sender);
                 self.waiting.push_back(waiting);
                 continue;
             }
             self.served.extend(sender);
-            if shares {
-                together.push(waiting);
-            } else {
-                called.push(Called::Alone(waiting));
+            match parties.last_mut() {
+                _ if !shares => called.push(Called::Alone(waiting)),
+                Some(party) if party.len() < most => party.push(waiting),
+                _ => parties.push(vec![waiting]),
             }
         }
-        if !together.is_empty() {
-            self.sharing = true;
-            called.push(Called::Together(together));
-        }
+        self.parties += parties.len();
+        called.extend(parties.into_iter().map(Called::Together));
         called
     }
 }
@@ -192,7 +199,7 @@ impl Drop for Turn {
                 line.served.remove(sender);
             }
             if self.shares {
-                line.sharing = false;
+                line.parties -= 1;
             }
         }
         self.intake.call_next();

@@ -48,16 +48,16 @@ pub async fn receive_late(app: &App, text: InboundText) -> sqlx::Result<bool> {
 async fn take_in_alone(app: &App, desk: &Desk, text: &Parsed) -> sqlx::Result<usize> {
     let mut races = 0;
     loop {
-        match take_in(app, desk, slice::from_ref(text)).await {
+        match take_in(app, desk, slice::from_ref(text), "begin").await {
             Err(error) if is_lost_race(&error) && races < RACES => races += 1,
             taken => return taken,
         }
     }
 }
 
-/// Takes in texts that wait together.
+/// Takes in a party of texts. Others wait until it is done, so it does not wait long for a lock.
 pub(super) async fn receive_together(app: &App, desk: &Desk, texts: &[Parsed]) -> sqlx::Result<()> {
-    let new = take_in(app, desk, texts).await?;
+    let new = take_in(app, desk, texts, IMPATIENTLY).await?;
     count_texts(texts.len(), new);
     Ok(())
 }
@@ -69,10 +69,12 @@ fn count_texts(all: usize, new: usize) {
 
 /// Takes in texts in one transaction: all of them are committed, or none. There is no other way in;
 /// one text is a slice of one. Returns how many were new.
-///
-/// Who shares must not wait long for a lock: the others wait with them.
-async fn take_in(app: &App, desk: &Desk, texts: &[Parsed]) -> sqlx::Result<usize> {
-    let begin_with = if texts.len() > 1 { IMPATIENTLY } else { "begin" };
+async fn take_in(
+    app: &App,
+    desk: &Desk,
+    texts: &[Parsed],
+    begin_with: &'static str,
+) -> sqlx::Result<usize> {
     let mut tried = 0;
     let new = loop {
         let mut ready = desk.take().await?;

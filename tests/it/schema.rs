@@ -204,6 +204,26 @@ async fn a_number_and_a_masked_number_stand_once() {
 }
 
 #[tokio::test]
+async fn a_masked_number_stays_for_good() {
+    let mut db = Attack::begin().await;
+    // Nobody looks again whether the number of a text is there.
+    db.succeeds(
+        "insert into outbox (id, kind, recipient_id, masked_number_id, body_sealed, queued_at, due_at)
+         values ({t1}, 'answer', {p1}, {m2}, '\\x00', now(), now())",
+    )
+    .await;
+    for sql in [
+        "delete from masked_number where id = {m2}",
+        "truncate masked_number cascade",
+        "truncate masked_number, outbox cascade",
+        "update masked_number set id = {m4} where id = {m2}",
+    ] {
+        db.fails(sql, "P0001", "").await;
+    }
+    db.succeeds("update masked_number set id = id, state = 'retiring' where id = {m2}").await;
+}
+
+#[tokio::test]
 async fn a_code_has_eight_letters_of_its_alphabet_and_a_plain_digit() {
     let mut db = Attack::begin().await;
     let odd = "01BILOSZabcz- éÄ７'";

@@ -35,32 +35,51 @@ fn text(id: &str, from: &Phone<'_>, body: &str) -> InboundText {
     }
 }
 
-/// Holds the lock on a person, so that whoever is served waits and the rest gather behind.
-async fn hold(test: &TestApp, who: &Phone<'_>) -> Transaction<'static, Postgres> {
+/// Holds the locks on these people, so that their texts wait.
+async fn hold(test: &TestApp, who: &[&Phone<'_>]) -> Transaction<'static, Postgres> {
     let mut held = test.db.begin().await.unwrap();
-    let sql = format!("select from person where tag = {} for no key update", test.tag(&who.number));
+    let tags: Vec<String> = who.iter().map(|phone| test.tag(&phone.number)).collect();
+    let sql = format!("select from person where tag in ({}) for no key update", tags.join(", "));
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *held).await.unwrap();
     held
 }
 
 /// Waits until so many sessions wait for a lock.
-async fn somebody_waits(test: &TestApp) {
-    let waiting = "select exists (select from pg_stat_activity
-                   where datname = current_database() and wait_event_type = 'Lock')";
-    while !test.value::<bool>(waiting).await {
+async fn wait_for(test: &TestApp, sessions: usize) {
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+    while test.value::<i64>(waiting).await < i64::try_from(sessions).unwrap() {
         tokio::task::yield_now().await;
     }
 }
 
 /// Sends these texts while one by `first` is being served, and returns how each was answered.
 async fn behind(test: &TestApp, first: &Phone<'_>, texts: Vec<InboundText>) -> Vec<bool> {
+    // Not by a lock, for which nobody waits long.
+    test.run(
+        "create table gathered ();
+         grant select on gathered to public;
+         create function wait_for_them() returns trigger language plpgsql as $$
+         begin
+             while not exists (select from gathered) loop
+                 perform pg_sleep(0.001);
+             end loop;
+             return new;
+         end $$;
+         create trigger wait_for_them before insert on carrier_message for each row
+             when (new.carrier_id = 'ahead') execute function wait_for_them()",
+    )
+    .await;
     let intake = Intake::new(test.app.clone());
-    let held = hold(test, first).await;
     let ahead = intake.receive(text("ahead", first, "I am being served"));
     let rest = async {
-        somebody_waits(test).await;
+        let is_served = "select exists (select from pg_stat_activity
+                         where datname = current_database() and wait_event = 'PgSleep')";
+        while !test.value::<bool>(is_served).await {
+            tokio::task::yield_now().await;
+        }
         let gathering = join_all(texts.into_iter().map(|text| intake.receive(text)));
-        let release = async { held.commit().await.unwrap() };
+        let release = test.run("insert into gathered default values");
         tokio::join!(gathering, release).0
     };
     let (ahead, rest) = tokio::join!(ahead, rest);
@@ -165,12 +184,12 @@ async fn whoever_waits_for_a_lock_holds_up_nobody_who_shares_with_them() {
     let test = TestApp::start().await;
     let pairs = pairs(&test, 3).await;
     let intake = Intake::new(test.app.clone());
-    let (first, second) = (hold(&test, &pairs[0][0]).await, hold(&test, &pairs[1][0]).await);
+    let (first, second) = (hold(&test, &[&pairs[0][0]]).await, hold(&test, &[&pairs[1][0]]).await);
     let ahead = intake.receive(text("ahead", &pairs[0][0], "served"));
     let stuck = intake.receive(text("shared 1", &pairs[1][0], "my lock is held"));
     let free = intake.receive(text("shared 2", &pairs[2][0], "mine is not"));
     let story = async {
-        somebody_waits(&test).await;
+        wait_for(&test, 1).await;
         first.commit().await.unwrap();
         let begun = Instant::now();
         free.await.unwrap();
@@ -197,23 +216,54 @@ async fn whoever_waits_for_a_lock_holds_up_nobody_who_shares_with_them() {
 }
 
 #[tokio::test]
-async fn with_one_text_a_commit_none_waits_for_another() {
-    let test = TestApp::wishing(Wishes {
-        settings: &[("MASKLINE_TEXTS_PER_COMMIT", "1")],
-        ..Wishes::default()
-    })
-    .await;
-    let pairs = pairs(&test, 2).await;
-    let intake = Intake::new(test.app.clone());
-    let held = hold(&test, &pairs[0][0]).await;
-    let ahead = intake.receive(text("ahead", &pairs[0][0], "my lock is held"));
-    let free = async {
-        somebody_waits(&test).await;
-        intake.receive(text("free", &pairs[1][0], "mine is not")).await.unwrap();
-        held.commit().await.unwrap();
-    };
-    tokio::join!(ahead, free).0.unwrap();
+async fn whoever_waits_for_a_lock_holds_up_nobody_who_comes_after_them() {
+    // As many as are served at once, where no commit is shared.
+    for (texts_per_commit, stuck) in [("64", 1), ("1", 4)] {
+        let test = TestApp::wishing(Wishes {
+            settings: &[("MASKLINE_TEXTS_PER_COMMIT", texts_per_commit)],
+            ..Wishes::default()
+        })
+        .await;
+        let pairs = pairs(&test, stuck + 1).await;
+        let senders: Vec<_> = pairs.iter().map(|[one, _]| one).collect();
+        let (free, stuck) = senders.split_last().unwrap();
+        let intake = Intake::new(test.app.clone());
+        let held = hold(&test, stuck).await;
+        let ahead = stuck
+            .iter()
+            .enumerate()
+            .map(|(n, one)| intake.receive(text(&format!("ahead {n}"), one, "my lock is held")));
+        let story = async {
+            wait_for(&test, stuck.len()).await;
+            let begun = Instant::now();
+            intake.receive(text("free", free, "mine is not")).await.unwrap();
+            // The bound is 250 ms; without it they would be given up after 2.25 s.
+            assert!(begun.elapsed() < Duration::from_millis(1500), "{:?}", begun.elapsed());
+            held.commit().await.unwrap();
+        };
+        let (answered, ()) = tokio::join!(join_all(ahead), story);
+        assert!(answered.iter().all(Result::is_ok), "{answered:?}");
+        test.deliver().await;
+        for ([one, two], says) in pairs
+            .iter()
+            .zip(std::iter::repeat_n("my lock is held", stuck.len()).chain(["mine is not"]))
+        {
+            assert_eq!(two.last(), says, "to {:?}", one.number);
+        }
+    }
+}
+
+#[tokio::test]
+async fn texts_of_two_conversations_do_not_meet_at_the_row_of_their_number() {
+    let test = TestApp::start().await;
+    let pairs = pairs(&test, 1).await;
+    let [one, two] = &pairs[0];
+    let locked = "select xmax::text from masked_number";
+    let before = test.column(locked).await;
+    one.texts("see you at five").await;
     test.deliver().await;
+    assert_eq!(two.last(), "see you at five");
+    assert_eq!(test.column(locked).await, before, "nobody locks it, not even to look");
 }
 
 #[tokio::test]
