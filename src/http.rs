@@ -1,6 +1,6 @@
 //! What both listeners share: the layers around every request, and the one form of an error.
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
@@ -14,8 +14,12 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -68,16 +72,45 @@ const LONGEST_HEAD: usize = 32 * 1024;
 /// How long to wait when no connection can be taken, say for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// The most connections that one listener holds, and the most files that a process opens.
+const MOST_CONNECTIONS: u64 = 4096;
+const MOST_FILES: u64 = 3 * MOST_CONNECTIONS;
+
+/// Lets this process open as many files and connections as the system allows it, within reason. It
+/// begins with fewer, for the sake of old programs.
+pub fn open_many() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(now, most)| {
+        setrlimit(Resource::RLIMIT_NOFILE, most.min(MOST_FILES).max(now), most)
+    });
+    if let Err(error) = raised {
+        tracing::debug!(%error, "the limit on open files stays as it is");
+    }
+}
+
+/// How many connections a listener holds at once. There are two, and they leave a third of what may be
+/// open to the database, the carrier and the files: whoever opens connections for nothing keeps callers
+/// waiting at that listener, and nobody else.
+fn places() -> usize {
+    let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+    usize::try_from((files / 3).clamp(1, MOST_CONNECTIONS)).unwrap_or(1)
+}
+
 /// Answers on a listener until told to stop, then finishes the answers under way.
 ///
 /// Served with hyper itself: whoever sends half a request's head and then nothing is cut off, and
-/// can neither hold a socket for ever nor keep the process from draining.
+/// can neither hold a socket for ever nor keep the process from draining. Who comes when all places are
+/// taken waits until one is free.
 pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationToken) {
     let routes = around(routes);
     let under_way = GracefulShutdown::new();
     let mut http1 = http1::Builder::new();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
+    let places = Arc::new(Semaphore::new(places()));
     loop {
+        let place = tokio::select! {
+            place = free(&places) => place,
+            () = stop.cancelled() => break,
+        };
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
@@ -91,11 +124,24 @@ pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationTok
         };
         stream.set_nodelay(true).ok();
         let service = TowerToHyperService::new(routes.clone().layer(Extension(ConnectInfo(peer))));
-        let connection = http1.serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(under_way.watch(connection));
+        let connection = under_way.watch(http1.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // A caller that goes away is no error of ours.
+            connection.await.ok();
+            drop(place);
+        });
     }
     drop(listener);
     under_way.shutdown().await;
+}
+
+/// A place for one more connection, as soon as there is one.
+async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    if places.available_permits() == 0 {
+        tracing::warn!("as many connections are open as may be: the next must wait");
+    }
+    // Nobody closes the semaphore.
+    Arc::clone(places).acquire_owned().await.ok()
 }
 
 /// Puts the layers around a listener's routes: request id, log line, time limit, no panic gets out.

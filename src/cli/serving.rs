@@ -7,7 +7,7 @@ use clap::Args;
 use super::{Done, Failure, away};
 use crate::{
     config::Settings,
-    database,
+    database, http,
     serve::{self, Role, Service},
 };
 
@@ -54,6 +54,7 @@ pub async fn serve(config: Option<&Path>, options: ServeOptions) -> Done {
 /// Starts the service.
 async fn start(config: Option<&Path>, options: &ServeOptions) -> Result<Service, Failure> {
     let settings = Settings::read(config)?;
+    http::open_many();
     let db = database::connect(&settings.database_url).await.map_err(|error| away(&error))?;
     let public = if options.without.contains(&Role::Webhook) {
         None

@@ -16,7 +16,8 @@ use maskline::{
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
     process::{Child, ChildStderr, Command},
     task::JoinHandle,
 };
@@ -106,9 +107,23 @@ impl Site {
 
     /// The same, with these words and settings.
     pub(crate) async fn serve_with(&self, args: &str, more: &[(&str, &str)]) -> Served {
+        self.started(program(args.split_whitespace(), &[]), more).await
+    }
+
+    /// The same, where no more than so many files may be open.
+    async fn serve_with_few_files(&self, most: u32) -> Served {
+        let script = format!("ulimit -n {most} && exec \"$0\" serve");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_maskline")]);
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        self.started(command, &[]).await
+    }
+
+    async fn started(&self, mut command: Command, more: &[(&str, &str)]) -> Served {
         let carrier = self.simulator.url();
-        let settings = [&self.settings(&carrier), more].concat();
-        let mut child = program(args.split_whitespace(), &settings)
+        let mut child = command
+            .envs(self.settings(&carrier))
+            .envs(more.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -649,6 +664,40 @@ async fn neither_log_nor_metrics_hold_anything_of_a_conversation() {
         let line = all.lines().find(|line| line.to_lowercase().contains(&never.to_lowercase()));
         assert_eq!(line, None, "{never} was told");
     }
+}
+
+#[tokio::test]
+async fn whoever_opens_connections_for_nothing_keeps_no_one_else_waiting() {
+    let site = Site::new().await;
+    let served = site.serve_with_few_files(120).await;
+    let begun = async {
+        let mut idle = Vec::new();
+        for _ in 0..150 {
+            let mut caller = TcpStream::connect(served.public.unwrap()).await.unwrap();
+            caller.write_all(b"POST /api/message/").await.unwrap();
+            idle.push(caller);
+        }
+        idle
+    };
+    let idle = soon("they call", begun).await;
+    // The database is reached anew, which takes files as well.
+    site.column(
+        "select pg_terminate_backend(pid)::text from pg_stat_activity
+                 where datname = current_database() and application_name = 'maskline'",
+    )
+    .await;
+    let ready = async { while served.ready().await.0 != 200 {} };
+    soon("the private listener answers, and the database is reached", ready).await;
+    let story = async {
+        let waits = site.text(ANN, "HELP");
+        let hang_up = async { drop(idle) };
+        tokio::join!(waits, hang_up);
+    };
+    soon("the text is taken in", story).await;
+    site.inbox(ANN, 1).await;
+    let log = served.stop().await.join("\n");
+    assert!(log.contains("as many connections are open as may be"), "{log}");
+    assert!(!log.contains("a connection could not be taken"), "{log}");
 }
 
 #[tokio::test]
