@@ -16,10 +16,8 @@ use hyper_util::{
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -69,6 +67,8 @@ const HEAD: Duration = Duration::from_secs(10);
 /// The longest head of a request, in bytes, and so how much of one is kept in memory: anybody may
 /// begin many at once.
 const LONGEST_HEAD: usize = 32 * 1024;
+/// How long a caller may take nothing of an answer that is there for them.
+const DEAF: Duration = Duration::from_secs(30);
 /// How long to wait when no connection can be taken, say for want of file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -97,18 +97,29 @@ fn places() -> usize {
 
 /// Answers on a listener until told to stop, then finishes the answers under way.
 ///
-/// Served with hyper itself: whoever sends half a request's head and then nothing is cut off, and
-/// can neither hold a socket for ever nor keep the process from draining. Who comes when all places are
-/// taken waits until one is free.
+/// Served with hyper itself: whoever sends half a request's head and then nothing, or takes nothing of
+/// an answer, is cut off, and can neither hold a socket for ever nor keep the process from draining.
+/// Who comes when all places are taken waits until one is free.
 pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    listen_to(listener, routes, stop, DEAF).await;
+}
+
+/// The same, for callers who may be deaf for so long.
+async fn listen_to(listener: TcpListener, routes: Router, stop: CancellationToken, deaf: Duration) {
     let routes = around(routes);
     let under_way = GracefulShutdown::new();
     let mut http1 = http1::Builder::new();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(LONGEST_HEAD);
     let places = Arc::new(Semaphore::new(places()));
+    let mut was_full = false;
     loop {
+        let is_full = places.available_permits() == 0;
+        if is_full && !was_full {
+            tracing::warn!("as many connections are open as may be: the next must wait");
+        }
+        was_full = is_full;
         let place = tokio::select! {
-            place = free(&places) => place,
+            place = Arc::clone(&places).acquire_owned() => place,
             () = stop.cancelled() => break,
         };
         let (stream, peer) = tokio::select! {
@@ -123,6 +134,8 @@ pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationTok
             () = stop.cancelled() => break,
         };
         stream.set_nodelay(true).ok();
+        let mut stream = Box::pin(TimeoutStream::new(stream));
+        stream.as_mut().set_write_timeout_pinned(Some(deaf));
         let service = TowerToHyperService::new(routes.clone().layer(Extension(ConnectInfo(peer))));
         let connection = under_way.watch(http1.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
@@ -133,15 +146,6 @@ pub async fn listen(listener: TcpListener, routes: Router, stop: CancellationTok
     }
     drop(listener);
     under_way.shutdown().await;
-}
-
-/// A place for one more connection, as soon as there is one.
-async fn free(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    if places.available_permits() == 0 {
-        tracing::warn!("as many connections are open as may be: the next must wait");
-    }
-    // Nobody closes the semaphore.
-    Arc::clone(places).acquire_owned().await.ok()
 }
 
 /// Puts the layers around a listener's routes: request id, log line, time limit, no panic gets out.
@@ -180,4 +184,39 @@ fn span(request: &Request) -> Span {
         |id: &&str| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
     let id = id.filter(plain).map(field::display);
     tracing::info_span!("request", id, method = %request.method(), route)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use axum::routing::get;
+    use tokio::{net::TcpStream, time::Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_of_an_answer_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = Router::new().route("/", get(async || "x".repeat(100_000)));
+        let patience = Duration::from_millis(300);
+        tokio::spawn(listen_to(listener, routes, CancellationToken::new(), patience));
+        let caller = TcpStream::connect(address).await.unwrap();
+        let begun = Instant::now();
+        // Asks again and again, and reads nothing.
+        let cut_off = loop {
+            match caller.try_write(b"GET / HTTP/1.1\r\nhost: us\r\n\r\n") {
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    tokio::time::sleep(patience / 10).await;
+                }
+                Err(error) => break error,
+            }
+            assert!(begun.elapsed() < Duration::from_secs(8), "it holds its place");
+        };
+        let kinds = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe];
+        assert!(kinds.contains(&cut_off.kind()), "{cut_off}");
+        assert!(begun.elapsed() >= patience, "{:?}", begun.elapsed());
+    }
 }

@@ -65,7 +65,9 @@ impl Intake {
     /// Serves whoever may be served now.
     fn call_next(&self) {
         let most = self.app.settings.texts_per_commit;
-        for called in self.line().call(most) {
+        // Not in the head of the loop, which would keep the line locked.
+        let called = self.line().call(most);
+        for called in called {
             tokio::spawn(self.serve(called));
         }
     }

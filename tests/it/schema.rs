@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use maskline::database::{self, MIGRATIONS};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, migrate::Migrator};
 
 use crate::support::Database;
 
@@ -221,6 +221,42 @@ async fn a_masked_number_stays_for_good() {
         db.fails(sql, "P0001", "").await;
     }
     db.succeeds("update masked_number set id = id, state = 'retiring' where id = {m2}").await;
+}
+
+#[tokio::test]
+async fn numbers_are_guarded_while_texts_come_in() {
+    const GUARDED: i64 = 20_261_129_000_224;
+    let database = Database::empty().await;
+    let mut owner = PgConnection::connect(&database.url).await.unwrap();
+    let older = MIGRATIONS.iter().filter(|it| it.version < GUARDED).cloned().collect::<Vec<_>>();
+    let before = Migrator { migrations: older.into(), ..Migrator::DEFAULT };
+    before.run(&mut owner).await.unwrap();
+    let fill = ids("insert into person (id, tag, wrapped_key, number_sealed, first_seen_at)
+         values ({p1}, decode(md5('ann'), 'hex'), '\\x00', '\\x00', now());
+         insert into masked_number values ({m1}, '+14155550100', now())");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut owner).await.unwrap();
+
+    // A text looks at the number first, and writes down what it promises after the migration has come.
+    let mut taking_in = PgConnection::connect(&database.url).await.unwrap();
+    let mut text = taking_in.begin().await.unwrap();
+    sqlx::raw_sql("select from masked_number").execute(&mut *text).await.unwrap();
+    let mut conn = PgConnection::connect(&database.url).await.unwrap();
+    let migration = MIGRATIONS.run(&mut conn);
+    let waits = "select exists (select from pg_locks l join pg_database d on d.oid = l.database
+                 where d.datname = current_database() and not l.granted)";
+    let promise = ids(
+        "insert into outbox (id, kind, recipient_id, masked_number_id, body_sealed, queued_at, due_at)
+         values ({t1}, 'answer', {p1}, {m1}, '\\x00', now(), now())",
+    );
+    let story = async {
+        while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut owner).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        sqlx::raw_sql(sqlx::AssertSqlSafe(promise)).execute(&mut *text).await.unwrap();
+        text.commit().await.unwrap();
+    };
+    let (migrated, ()) = tokio::join!(migration, story);
+    migrated.unwrap();
 }
 
 #[tokio::test]

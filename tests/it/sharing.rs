@@ -254,15 +254,19 @@ async fn whoever_waits_for_a_lock_holds_up_nobody_who_comes_after_them() {
 }
 
 #[tokio::test]
-async fn texts_of_two_conversations_do_not_meet_at_the_row_of_their_number() {
+async fn words_of_many_conversations_lock_no_row_of_the_number_that_they_share() {
     let test = TestApp::start().await;
-    let pairs = pairs(&test, 1).await;
-    let [one, two] = &pairs[0];
+    let pairs = pairs(&test, 3).await;
     let locked = "select xmax::text from masked_number";
     let before = test.column(locked).await;
-    one.texts("see you at five").await;
+    for [one, two] in &pairs {
+        one.texts("see you at five").await;
+        two.texts("at six").await;
+    }
     test.deliver().await;
-    assert_eq!(two.last(), "see you at five");
+    for [one, two] in &pairs {
+        assert_eq!((one.last(), two.last()), ("at six".into(), "see you at five".into()));
+    }
     assert_eq!(test.column(locked).await, before, "nobody locks it, not even to look");
 }
 
