@@ -68,7 +68,7 @@ fn count_texts(all: usize, new: usize) {
 }
 
 /// Takes in texts in one transaction: all of them are committed, or none. There is no other way in;
-/// one text is a slice of one. Returns how many were new.
+/// one text is a slice of one. `begin_with` says how long it waits for a lock. Returns how many were new.
 async fn take_in(
     app: &App,
     desk: &Desk,
