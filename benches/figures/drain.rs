@@ -17,6 +17,7 @@ use maskline::{
     outbox::worker,
     vault::Field,
 };
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::{
@@ -41,13 +42,29 @@ pub(crate) async fn measure(database: &Database, texts: u64) {
     let left = database.count("select count(*) from outbox").await;
     assert_eq!(left, 0, "pgbench drained all of them");
     table::row("pgbench, 100 at a time", [format!("{base:.0}"), "1.00".to_owned()]);
-    for (what, lanes) in
-        [("the worker", texts), ("the worker, ten for each person", (texts / 10).max(1))]
-    {
+    for (what, lanes, has_backup) in [
+        ("the worker", texts, false),
+        ("the worker, ten for each person", (texts / 10).max(1), false),
+        ("the worker, while a backup reads", texts, true),
+    ] {
         fill(database, lanes, texts / lanes).await;
+        let backup = if has_backup { Some(snapshot(database).await) } else { None };
         let rate = per_second(texts / lanes * lanes, work(database).await);
         table::row(what, [format!("{rate:.0}"), format!("{:.2}", rate / base)]);
+        drop(backup);
     }
+}
+
+/// A transaction that sees all that is there now, as a backup's does: no row that leaves can be
+/// removed until it ends.
+async fn snapshot(database: &Database) -> Transaction<'static, Postgres> {
+    let mut tx = database
+        .pool
+        .begin_with("begin transaction isolation level repeatable read")
+        .await
+        .unwrap();
+    sqlx::query("select from outbox limit 1").execute(&mut *tx).await.unwrap();
+    tx
 }
 
 fn per_second(texts: u64, took: Duration) -> f64 {
@@ -115,7 +132,9 @@ async fn work(database: &Database) -> Duration {
     let app = App::new(pool, settings, database.vault.clone(), Clock::System, Randomness::os());
     let start = Instant::now();
     let worker = tokio::spawn(worker::run(app.clone(), flowroute));
-    while database.count("select count(*) from (select from outbox limit 1) one").await > 0 {
+    // The newest leave last, so that this passes over nothing that has left.
+    let newest = "select count(*) from (select from outbox order by id desc limit 1) one";
+    while database.count(newest).await > 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let took = start.elapsed();

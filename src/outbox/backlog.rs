@@ -5,12 +5,31 @@ use sqlx::PgConnection;
 
 use crate::clock::SqlTimestamp;
 
-/// Whether there is nothing but what is parked, so that there is nothing to claim or to mend.
+/// Whether there is nothing to claim and nothing to mend: nothing but what is parked, or waits for
+/// pictures.
+///
+/// Each part is the first entry of an index. A plain `exists` would pass over the rows of all that
+/// have left.
 pub(super) async fn is_idle(conn: &mut PgConnection) -> sqlx::Result<bool> {
     sqlx::query_scalar!(
-        r#"select not exists (
-               select from outbox where state <> 'unknown' or passed_at is null
-           ) as "idle!""#
+        r#"select (select min(leased_until) from outbox where state = 'sending') is null
+               and (
+                   select min(unknown_since) from outbox
+                   where state = 'unknown' and passed_at is null
+               ) is null
+               and not exists (
+                   select
+                   from (values (false), (true)) as wanted (is_mms)
+                   cross join (values (false), (true)) as turn (urgent)
+                   cross join lateral (
+                       select
+                       from outbox o
+                       where o.state = 'queued' and not o.held and o.is_mms = wanted.is_mms
+                           and o.urgent = turn.urgent
+                       order by o.due_at
+                       limit 1
+                   ) first
+               ) as "idle!""#
     )
     .fetch_one(conn)
     .await

@@ -7,7 +7,7 @@ use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::limit::Kind;
+use super::{front::Front, limit::Kind};
 use crate::{
     clock::SqlTimestamp,
     ids::{MaskedNumberId, PersonId, TextId},
@@ -77,12 +77,13 @@ pub(super) async fn due(
     conn: &mut PgConnection,
     kinds: &[Kind],
     most: usize,
+    front: &mut Front,
     now: Timestamp,
 ) -> sqlx::Result<Due> {
-    let due = look_at(conn, kinds, most, now).await?;
+    let due = look_at(conn, kinds, most, front, now).await?;
     let others = due.behind.len() + due.vain.len();
     if others > 0 && due.free.len() + others >= most && most < WINDOW {
-        return look_at(conn, kinds, WINDOW, now).await;
+        return look_at(conn, kinds, WINDOW, front, now).await;
     }
     Ok(due)
 }
@@ -91,12 +92,17 @@ async fn look_at(
     conn: &mut PgConnection,
     kinds: &[Kind],
     window: usize,
+    front: &mut Front,
     now: Timestamp,
 ) -> sqlx::Result<Due> {
     let window = i64::try_from(window).unwrap_or(i64::MAX);
-    let kinds: Vec<bool> = kinds.iter().map(|kind| *kind == Kind::Mms).collect();
+    let is_mms: Vec<bool> = kinds.iter().map(|kind| *kind == Kind::Mms).collect();
+    let fronts: Vec<SqlTimestamp> = kinds
+        .iter()
+        .map(|kind| front.of(*kind).unwrap_or(Timestamp::UNIX_EPOCH).to_sqlx())
+        .collect();
     let rows = sqlx::query!(
-        r#"select o.id as "id: TextId", o.is_mms, ahead.id as "ahead?: TextId",
+        r#"select o.id as "id: TextId", o.is_mms, o.due_at as "due_at: SqlTimestamp", ahead.id as "ahead?: TextId",
                case when s.person_id is not null and not o.despite_optout then 'opted_out'
                    when b.person_id is not null then 'carrier_blocked'
                    when o.give_up_at <= $2 then 'too_late'
@@ -115,13 +121,13 @@ async fn look_at(
                            )
                    ) then 'crossed'
                end as why
-           from unnest($1::boolean[]) as wanted (is_mms)
+           from unnest($1::boolean[], $4::timestamptz[]) as wanted (is_mms, since)
            cross join (values (true), (false)) as turn (urgent)
            cross join lateral (
                select *
                from outbox due
                where due.state = 'queued' and not due.held and due.is_mms = wanted.is_mms
-                   and due.urgent = turn.urgent and due.due_at <= $2
+                   and due.urgent = turn.urgent and due.due_at >= wanted.since and due.due_at <= $2
                order by due.due_at, due.seq
                limit $3
            ) o
@@ -137,12 +143,17 @@ async fn look_at(
            left join carrier_block b
                on b.person_id = o.recipient_id and b.masked_number_id = o.masked_number_id
            order by o.urgent desc, o.due_at, o.seq"#,
-        &kinds,
+        &is_mms,
         now.to_sqlx() as _,
         window,
+        &fronts as _,
     )
     .fetch_all(conn)
     .await?;
+    for kind in kinds {
+        let found = rows.iter().filter(|row| row.is_mms == (*kind == Kind::Mms));
+        front.advance(*kind, found.map(|row| row.due_at.to_jiff()).min().unwrap_or(now));
+    }
     let mut due = Due::default();
     for row in rows {
         let kind = if row.is_mms { Kind::Mms } else { Kind::Sms };

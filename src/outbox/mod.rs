@@ -10,6 +10,7 @@ mod claim;
 mod dropped;
 mod failures;
 mod found;
+mod front;
 mod held;
 mod lanes;
 mod left;

@@ -18,7 +18,9 @@ use tracing::Instrument;
 use super::{
     backlog,
     claim::{self, Claim},
-    dropped, lanes,
+    dropped,
+    front::Front,
+    lanes,
     limit::{self, Kind},
     settler::{self, Sent},
     unknown,
@@ -36,8 +38,12 @@ const FRESH: Duration = Duration::from_secs(30);
 /// How long after it was claimed a call is given up. It takes 15 s at most, so this is for a worker
 /// that was stopped: the rest of the lease is for settling.
 const OVER: Duration = Duration::from_secs(50);
-/// How often the outbox is looked at when nobody rings: for other processes' texts and retries.
+/// How often the outbox is looked at when nobody rings, for other processes' texts and retries, and
+/// how often the whole of it is.
 const POLL: Duration = Duration::from_millis(500);
+/// How much longer than a look at the whole it waits for the next. While somebody's transaction stays
+/// open, such as a backup's, such a look passes over all that has left since.
+const RESPITE: u32 = 10;
 /// How often texts are looked for that sleep behind nobody.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 /// How long the database may take to hand out what is due.
@@ -63,29 +69,37 @@ struct Round {
 pub async fn run(app: App, carrier: Flowroute) {
     let (sent, receiver) = unbounded_channel();
     let settler = tokio::spawn(settler::run(app.clone(), receiver));
-    let (mut calls, mut next_mend, mut next_search) =
+    let (mut calls, mut next_whole, mut next_search) =
         (JoinSet::new(), Instant::now(), Instant::now());
-    let (mut doubtful, mut is_busy) = (Vec::new(), false);
+    let (mut doubtful, mut front) = (Vec::new(), Front::default());
     while !app.draining.is_cancelled() {
         while calls.try_join_next().is_some() {}
-        if next_mend <= Instant::now() {
-            let is_long = next_search <= Instant::now();
-            next_mend = Instant::now() + POLL;
+        let began = Instant::now();
+        let (is_whole, mut is_idle) = (next_whole <= began, false);
+        if is_whole {
+            front = Front::default();
+            let is_long = next_search <= began;
             match bounded(mend(&app, is_long)).await {
-                Ok(()) if is_long => next_search = Instant::now() + FORGOTTEN,
-                Ok(()) => {}
+                Ok(idle) => {
+                    is_idle = idle;
+                    next_search = if is_long { Instant::now() + FORGOTTEN } else { next_search };
+                }
                 Err(error) => tracing::warn!(%error, "the outbox cannot be mended; trying again"),
             }
         }
         if !doubtful.is_empty() && bounded(give_back(&app, &doubtful)).await.is_ok() {
             doubtful.clear();
+            is_idle = false;
         }
+        let room = if is_idle { 0 } else { CALLS.saturating_sub(calls.len()) };
         let asked = Instant::now();
+        let claimed = claim(&app, room, &mut front).await;
+        if is_whole {
+            next_whole = Instant::now() + POLL.max(began.elapsed() * RESPITE);
+        }
         let mut wait = POLL;
-        let room = CALLS.saturating_sub(calls.len());
-        match claim(&app, room, is_busy).await {
+        match claimed {
             Ok(round) => {
-                is_busy = room > 0 && round.claims.len() == room;
                 doubtful.extend(round.doubtful);
                 for claim in round.claims {
                     calls.spawn(deliver(app.clone(), carrier.clone(), claim, asked, sent.clone()));
@@ -117,7 +131,7 @@ pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
     mend(app, true).await?;
     let asked = Instant::now();
     let claims = loop {
-        let round = claim(app, CALLS, false).await?;
+        let round = claim(app, CALLS, &mut Front::default()).await?;
         if !round.claims.is_empty() || !round.again {
             break round.claims;
         }
@@ -138,10 +152,11 @@ pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> s
     database::in_time(PATIENCE, work).await
 }
 
-/// Mends what time has done: leases that ended, outcomes that stay unknown, lanes that are stuck.
-async fn mend(app: &App, is_long: bool) -> sqlx::Result<()> {
-    if is_idle(app).await? {
-        return Ok(());
+/// Mends what time has done: leases that ended, outcomes that stay unknown, lanes that are stuck. True
+/// when there is nothing to mend and nothing to send.
+async fn mend(app: &App, is_long: bool) -> sqlx::Result<bool> {
+    if backlog::is_idle(&mut *app.db.acquire().await?).await? {
+        return Ok(true);
     }
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
@@ -164,16 +179,16 @@ async fn mend(app: &App, is_long: bool) -> sqlx::Result<()> {
     if forgotten > 0 {
         tracing::info!(forgotten, "texts slept behind nobody");
     }
-    Ok(())
+    Ok(false)
 }
 
-/// Claims what may leave now. Whoever is busy does not first ask whether there is anything.
-async fn claim(app: &App, room: usize, is_busy: bool) -> sqlx::Result<Round> {
-    if room == 0 || (!is_busy && bounded(is_idle(app)).await?) {
+/// Claims what may leave now.
+async fn claim(app: &App, room: usize, front: &mut Front) -> sqlx::Result<Round> {
+    if room == 0 {
         return Ok(Round::default());
     }
     let mut tx = bounded(app.db.begin()).await?;
-    let mut round = bounded(look(app, &mut tx, room)).await?;
+    let mut round = bounded(look(app, &mut tx, room, front)).await?;
     if let Err(error) = bounded(tx.commit()).await {
         tracing::warn!(%error, "nobody knows whether texts were claimed: they are given back");
         round.doubtful = std::mem::take(&mut round.claims);
@@ -181,19 +196,20 @@ async fn claim(app: &App, room: usize, is_busy: bool) -> sqlx::Result<Round> {
     Ok(round)
 }
 
-async fn is_idle(app: &App) -> sqlx::Result<bool> {
-    backlog::is_idle(&mut *app.db.acquire().await?).await
-}
-
 /// Looks for what may leave, and takes it.
-async fn look(app: &App, conn: &mut PgConnection, room: usize) -> sqlx::Result<Round> {
+async fn look(
+    app: &App,
+    conn: &mut PgConnection,
+    room: usize,
+    front: &mut Front,
+) -> sqlx::Result<Round> {
     // The limits' rows are locked first: workers take turns, and none claims what it may not send.
     let mut limits = limit::lock(conn, &app.settings, app.clock.instead()).await?;
     let now = limits.now;
     let free = |kind: &Kind| limits.free(*kind) > 0;
     let kinds: Vec<Kind> = [Kind::Sms, Kind::Mms].into_iter().filter(free).collect();
     let most = kinds.iter().map(|kind| limits.free(*kind)).sum::<usize>().min(room);
-    let mut due = claim::due(conn, &kinds, most, now).await?;
+    let mut due = claim::due(conn, &kinds, most, front, now).await?;
     let mut moved = dropped::drop_vain(conn, &due.vain, &app.pen, now).await? > 0;
     if !due.behind.is_empty() {
         moved |= lanes::sleep(conn, &due.behind).await? > 0;

@@ -307,7 +307,12 @@ async fn a_worker_with_much_to_do_reads_no_more_than_it_must() {
     let ids = "array_fill(gen_random_uuid(), '{100}')";
     let now = "now()";
     for (marker, types, values) in [
-        ("turn (urgent)", "boolean[], timestamptz, bigint", format!("'{{f,t}}', {now}, 400")),
+        ("min(leased_until)", "", String::new()),
+        (
+            "(is_mms, since)",
+            "boolean[], timestamptz, bigint, timestamptz[]",
+            format!("'{{f,t}}', {now}, 400, array_fill({now}, '{{2}}')"),
+        ),
         (
             "first_tried_at = coalesce",
             "uuid[], timestamptz, timestamptz",
@@ -352,9 +357,10 @@ async fn plan(test: &TestApp, marker: &str, types: &str, values: &str) -> String
         .collect();
     let [query] = &queries[..] else { panic!("{marker} stands in {} queries", queries.len()) };
     let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
-    let prepare = format!("prepare q ({types}) as {query}");
+    let typed = |list: &str| if list.is_empty() { String::new() } else { format!("({list})") };
+    let prepare = format!("prepare q {} as {query}", typed(types));
     sqlx::raw_sql(sqlx::AssertSqlSafe(prepare)).execute(&mut conn).await.unwrap();
-    let explain = sqlx::AssertSqlSafe(format!("explain execute q({values})"));
+    let explain = sqlx::AssertSqlSafe(format!("explain execute q {}", typed(values)));
     let lines: Vec<String> = sqlx::query_scalar(explain).fetch_all(&mut conn).await.unwrap();
     lines.join("\n")
 }

@@ -124,6 +124,26 @@ async fn a_claim_of_which_nobody_heard_that_it_was_committed_is_given_back() {
     assert_eq!(test.value::<i64>(unknown).await, 0);
 }
 
+#[tokio::test]
+async fn a_text_that_comes_to_stand_before_those_that_left_leaves_too() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    let worker = tokio::spawn(worker::run(test.app.clone(), test.carrier.clone()));
+    ann.texts("first").await;
+    until(&test, "select not exists (select from outbox)").await;
+
+    // Its turn was an hour ago, as if whoever put it there had only committed now.
+    let mut tx = test.app.db.begin().await.unwrap();
+    sqlx::query("select from send_limit for update").execute(&mut *tx).await.unwrap();
+    ann.texts("second").await;
+    test.run("update outbox set due_at = due_at - interval '1 hour'").await;
+    tx.commit().await.unwrap();
+    until(&test, "select not exists (select from outbox)").await;
+    test.app.draining.cancel();
+    worker.await.unwrap();
+    assert_eq!(ben.last(), "second");
+}
+
 /// Waits until the database says so.
 async fn until(test: &TestApp, sql: &str) {
     let is_so = async {
