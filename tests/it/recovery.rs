@@ -182,8 +182,8 @@ async fn no_session_waits_for_ever_for_a_lock_that_nobody_gives_back() {
     let db = database::connect(&site.url.clone().into()).await.unwrap();
     let mut holder = PgConnection::connect(&site.url).await.unwrap();
     let mut held = holder.begin().await.unwrap();
-    sqlx::query("lock table person").execute(&mut *held).await.unwrap();
-    let asked = sqlx::query("delete from person").execute(&db);
+    sqlx::query("lock table block").execute(&mut *held).await.unwrap();
+    let asked = sqlx::query("delete from block").execute(&db);
     let refused = timeout(Duration::from_secs(8), asked).await.expect("4 s").unwrap_err();
     assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("55P03"));
     let bound = "show idle_in_transaction_session_timeout";

@@ -224,7 +224,20 @@ async fn a_masked_number_stays_for_good() {
 }
 
 #[tokio::test]
-async fn numbers_are_guarded_while_texts_come_in() {
+async fn a_person_stays_for_good() {
+    let mut db = Attack::begin().await;
+    for sql in [
+        "delete from person where id = {p3}",
+        "truncate person cascade",
+        "update person set id = {p4} where id = {p3}",
+    ] {
+        db.fails(sql, "P0001", "").await;
+    }
+    db.succeeds("update person set id = id, first_seen_at = now() where id = {p3}").await;
+}
+
+#[tokio::test]
+async fn numbers_and_people_are_guarded_while_texts_come_in() {
     const GUARDED: i64 = 20_261_129_000_224;
     let database = Database::empty().await;
     let mut owner = PgConnection::connect(&database.url).await.unwrap();
