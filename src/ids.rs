@@ -110,6 +110,10 @@ id! {
     SubjectRequestId
 }
 id! {
+    /// A request that months of the trail be removed.
+    RemovalRequestId
+}
+id! {
     /// A verification of the whole trail.
     VerificationId
 }

@@ -14,6 +14,7 @@ pub mod deeds;
 pub mod export;
 pub mod extract;
 pub mod finding;
+pub mod granted;
 pub mod guard;
 pub mod holds;
 mod kind;

@@ -12,7 +12,7 @@ use super::{
     removal::{FORMAT, Manifest},
     tree::Hash,
 };
-use crate::clock::SqlTimestamp;
+use crate::{clock::SqlTimestamp, ids::RemovalRequestId};
 
 /// A month that is old enough.
 #[derive(Debug, Clone)]
@@ -31,6 +31,19 @@ pub struct Month {
     pub last: Option<i64>,
     /// The matters whose holds keep it.
     pub held: Vec<String>,
+}
+
+impl Month {
+    /// Why it stays for now; nothing where it may be removed.
+    pub fn stays(&self) -> Option<String> {
+        if !self.held.is_empty() {
+            Some(format!("under legal hold for {}", self.held.join(", ")))
+        } else if self.unsealed > 0 {
+            Some(format!("{} records are not sealed", self.unsealed))
+        } else {
+            None
+        }
+    }
 }
 
 /// Why a month was not removed.
@@ -55,6 +68,9 @@ pub enum RetainError {
     /// A hold came in between.
     #[error("{0} is under a legal hold")]
     Held(String),
+    /// Another run was faster.
+    #[error("{0} was removed meanwhile")]
+    Gone(String),
     /// The manifest could not be made.
     #[error("the manifest: {0}")]
     Manifest(#[from] serde_json::Error),
@@ -154,8 +170,20 @@ pub async fn manifest(
     terms: Terms<'_>,
     now: Timestamp,
 ) -> Result<(String, Manifest), RetainError> {
+    let first = format!("{}-01", month.name);
+    // One at a time removes: whoever comes second sees what is gone, and does not run into it.
+    sqlx::query!("select pg_advisory_xact_lock(hashtext('audit_retain')) as done")
+        .fetch_one(&mut *conn)
+        .await?;
+    let is_gone = sqlx::query_scalar!(
+        r#"select exists (select from audit_removal where month = $1::text::date) as "is_gone!""#,
+        first,
+    );
+    if is_gone.fetch_one(&mut *conn).await? {
+        return Err(RetainError::Gone(month.name.clone()));
+    }
     holds::freeze(conn).await?;
-    sqlx::query!("select audit_lock_month($1::text::date) as done", format!("{}-01", month.name))
+    sqlx::query!("select audit_lock_month($1::text::date) as done", first)
         .fetch_one(&mut *conn)
         .await?;
     if !holds::on_time(conn, month.from, month.until).await?.is_empty() {
@@ -235,19 +263,25 @@ async fn leaves(
     Ok((runs, records, Hash(hasher.finalize().into())))
 }
 
-/// Removes a month of which this is the manifest.
+/// Removes a month of which this is the manifest, and notes by which request, if by any.
 ///
 /// # Errors
 /// The database's, such as that this role is not the owner.
-pub async fn remove(conn: &mut PgConnection, note: &str, manifest: &Manifest) -> sqlx::Result<()> {
+pub async fn remove(
+    conn: &mut PgConnection,
+    note: &str,
+    manifest: &Manifest,
+    request: Option<RemovalRequestId>,
+) -> sqlx::Result<()> {
     let month = format!("{}-01", manifest.month);
     sqlx::query!(
-        "insert into audit_removal (month, records, at, manifest)
-         values ($1::text::date, $2, $3, $4)",
+        "insert into audit_removal (month, records, at, manifest, request_id)
+         values ($1::text::date, $2, $3, $4, $5)",
         month,
         manifest.records.cast_signed(),
         manifest.removed_at.to_sqlx() as _,
         note,
+        request as _,
     )
     .execute(&mut *conn)
     .await?;

@@ -89,9 +89,14 @@ Example:  maskline audit key mask.example
     /// counts it (in every place of `MASKLINE_AUDIT_CHECKPOINTS`, if that is set), and no legal hold
     /// covers any of its records. The fingerprints of its records stay, so that all that was ever proven
     /// can still be. Run it with the `DATABASE_URL` of the trail's owner: the service may not do this.
+    ///
+    /// With --granted only those of them go whose removal one account asked for in the console and another
+    /// granted, within 30 days of the grant. What stays, and why, is shown there. Exit code 0: each that was
+    /// granted is removed or stays by rule; 1: one could not be removed that may be, or nothing was tried.
     #[command(after_help = "\
 Example:  maskline audit retain --preview
-          maskline audit retain --manifests /mnt/kept")]
+          maskline audit retain --manifests /mnt/kept
+          maskline audit retain --granted --manifests /mnt/kept      each night")]
     Retain(retain::Retain),
     /// Write all that is sealed as lines of JSON; or what a search finds, to be read.
     ///

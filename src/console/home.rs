@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::{
     exports,
     page::{self, Frame, Page},
-    reveal, say,
+    retention, reveal, say,
     staff::{self, Role},
     subject,
     visitor::Visitor,
@@ -65,6 +65,9 @@ pub(super) async fn page(State(app): State<App>, visitor: Visitor) -> Page {
         cards.insert(0, of_reveals(&mut conn, &visitor, now).await?);
         cards.insert(1, of_subjects(&mut conn, &visitor, now).await?);
         cards.insert(2, of_exports(&mut conn, &app, &visitor, now).await?);
+        if app.settings.audit.keep_months.is_some() {
+            cards.insert(3, of_retention(&mut conn, &visitor, now).await?);
+        }
     }
     cards.push(of_integrity(&mut conn, now).await?);
     Ok(page::show(&Home { frame: Frame::new(&visitor, "Overview", "/"), may, cards }))
@@ -136,6 +139,22 @@ async fn of_exports(
     };
     let figure = listed.iter().filter(|job| job.is_ready(now)).count().to_string();
     Ok(Card { path: "/exports", word: "Exports ready", figure, about, tone })
+}
+
+async fn of_retention(
+    conn: &mut PgConnection,
+    visitor: &Visitor,
+    now: Timestamp,
+) -> sqlx::Result<Card> {
+    let listed = retention::store::list(conn, now).await?;
+    let waiting = listed.iter().filter(|removal| removal.request.waits(now)).count();
+    let (about, tone) = match (waiting, visitor.role()) {
+        (0, _) => ("none waits", ""),
+        (_, Role::Approver) => ("months to be removed wait for you", "warn"),
+        _ => ("months to be removed wait for an approver", ""),
+    };
+    let (figure, about) = (waiting.to_string(), about.to_owned());
+    Ok(Card { path: "/retention", word: "Removals asked for", figure, about, tone })
 }
 
 async fn of_holds(conn: &mut PgConnection, visitor: &Visitor) -> sqlx::Result<Card> {

@@ -1,5 +1,5 @@
-//! What one account asks for and another grants: real numbers, an export, a copy of somebody's data, or
-//! their erasure. Each has a table of its own; where it stands, who may decide, and how that is told is
+//! What one account asks for and another grants: real numbers, an export, a copy of somebody's data,
+//! their erasure, or the removal of old months. Each has a table of its own; where it stands, who may decide, and how that is told is
 //! the same for all.
 
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::{PgConnection, PgTransaction};
 
 use super::{
-    exports, reveal, subject,
+    exports, retention, reveal, subject,
     visitor::{self, Visitor},
 };
 use crate::{
@@ -141,6 +141,7 @@ pub(super) async fn lapse(conn: &mut PgConnection, now: Timestamp) -> sqlx::Resu
     let mut records = reveal::store::lapse(conn, now).await?;
     records.extend(exports::store::lapse(conn, now).await?);
     records.extend(subject::store::lapse(conn, now).await?);
+    records.extend(retention::store::lapse(conn, now).await?);
     audit::record(conn, &records, now).await
 }
 

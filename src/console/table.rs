@@ -56,6 +56,7 @@ pub(super) fn table() -> Vec<Route> {
         act("/sign-out", May::Newcomer, "sign out", post(sign_in::sign_out)),
     ];
     table.extend(of_the_trail());
+    table.extend(of_retention());
     table.extend(of_exports());
     table.extend(of_proof());
     table.extend(of_operations());
@@ -70,7 +71,6 @@ fn of_the_trail() -> Vec<Route> {
     const READ: May = May::Only(&[Auditor]);
     const APPROVE: May = May::Only(&[Approver]);
     const HOLD: May = May::Only(&[Auditor, Approver]);
-    const WATCH: May = May::Only(&[Auditor, Approver, Admin]);
     const LOOK: May = May::Only(&[Operator, Auditor, Approver]);
     const CLOSE: May = May::Only(&[Operator, Auditor]);
     vec![
@@ -141,8 +141,30 @@ fn of_the_trail() -> Vec<Route> {
             "save a copy that you asked for",
             get(subject::save),
         ),
-        see("/retention", WATCH, "which months are old enough to be removed", get(retention::page))
-            .under("Retention"),
+    ]
+}
+
+/// Removing what is old.
+fn of_retention() -> Vec<Route> {
+    const WATCH: May = May::Only(&[Auditor, Approver, Admin]);
+    const ASK: May = May::Only(&[Auditor]);
+    const APPROVE: May = May::Only(&[Approver]);
+    vec![
+        see(
+            "/retention",
+            WATCH,
+            "which months are old enough to be removed, and which were",
+            get(retention::page),
+        )
+        .under("Retention"),
+        act("/retention", ASK, "ask for the removal of months", post(retention::ask)),
+        act(
+            "/retention/{id}/grant",
+            APPROVE,
+            "grant a removal that somebody else has asked for",
+            post(retention::grant),
+        ),
+        act("/retention/{id}/refuse", APPROVE, "refuse it", post(retention::refuse)),
     ]
 }
 

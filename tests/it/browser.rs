@@ -12,6 +12,7 @@ mod console;
 mod demo_console;
 mod investigation;
 mod pictures;
+mod removals;
 
 use std::{
     io::Write,

@@ -5,6 +5,7 @@ mod exports;
 mod lapsing;
 mod lockout;
 mod paging;
+pub mod removals;
 mod reveals;
 mod roles;
 mod screens;

@@ -73,6 +73,8 @@ const DOORS: &[&str] = &[
     "console/holds.rs",
     "console/integrity.rs",
     "console/people.rs",
+    "console/retention/decide.rs",
+    "console/retention/mod.rs",
     "console/reveal/mod.rs",
     "console/search/mod.rs",
     "console/search/saved.rs",

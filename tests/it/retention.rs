@@ -1,6 +1,8 @@
 //! `maskline holds` and `maskline audit retain`: what is old goes month by month, what is held stays,
 //! and what was proven stays proven.
 
+mod granted;
+
 use std::{fs, path::PathBuf};
 
 use maskline::audit::{
@@ -25,6 +27,12 @@ const MONTHS: [&str; 3] = ["2025-01", "2025-02", "2025-03"];
 /// Three old months and this one, with records, sealed and signed; and a folder for manifests.
 async fn old() -> (TestApp, Vec<Kept>, PathBuf) {
     let test = signing().await;
+    let (kept, folder) = fill(&test).await;
+    (test, kept, folder)
+}
+
+/// The same, of an app that is there.
+async fn fill(test: &TestApp) -> (Vec<Kept>, PathBuf) {
     test.run("select audit_make_partitions('2025-01-01', 3)").await;
     test.run(IN_THE_CLEAR).await;
     for (n, month) in MONTHS.iter().enumerate() {
@@ -36,18 +44,18 @@ async fn old() -> (TestApp, Vec<Kept>, PathBuf) {
             3 + n
         ))
         .await;
-        seal(&test).await;
+        seal(test).await;
     }
     test.run(
         "insert into audit_record (id, at, kind) values (gen_random_uuid(), now(), 'received')",
     )
     .await;
-    seal(&test).await;
-    let kept = vec![keep(&sign(&test).await, &signer())];
+    seal(test).await;
+    let kept = vec![keep(&sign(test).await, &signer())];
     let folder =
         std::env::temp_dir().join(format!("maskline-manifests-{:032x}", rand::random::<u128>()));
     fs::create_dir(&folder).unwrap();
-    (test, kept, folder)
+    (kept, folder)
 }
 
 fn retain(test: &TestApp, folder: &std::path::Path, more: &[&str]) -> Said {

@@ -38,7 +38,7 @@ const OWNERS: [&str; 10] = [
 ];
 
 /// Statements of the program that only the owner may run: `keys seal` and `audit retain`.
-const STATEMENTS: [&str; 10] = [
+const STATEMENTS: [&str; 11] = [
     "alter table consent_event disable trigger append_only",
     "alter table consent_event enable always trigger append_only",
     "do $$ begin alter table person validate constraint person_is_sealed;",
@@ -49,6 +49,7 @@ const STATEMENTS: [&str; 10] = [
     "select audit_lock_month(",
     "update audit_record set body = null, media = null,",
     "update consent_event set evidence = null,",
+    "update removal_month ",
 ];
 
 /// Runs a statement; an error is its SQLSTATE.

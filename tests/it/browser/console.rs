@@ -330,6 +330,10 @@ async fn others_see_what_their_roles_are_for() {
     browser.go("Legal holds").await;
     browser.wait(".empty").await;
     browser.check_page("holds-empty").await;
+    browser.go("Retention").await;
+    browser.arrive("Retention").await;
+    assert!(browser.text("main").await.contains("Records are kept for ever"));
+    browser.check_page("retention-for-ever").await;
     browser.close().await;
 }
 

@@ -297,7 +297,7 @@ async fn months_that_are_old_enough_are_shown_with_what_keeps_them() {
     let vera = desk.enter(&desk.staff("Vera", Role::Approver).await).await;
     let page = desk.get("/retention", Some(&vera)).await.body;
     for said in
-        ["2025-10", "stays: legal hold for case CV-17", "2025-11", "1 records are not sealed"]
+        ["2025-10", "stays: under legal hold for case CV-17", "2025-11", "1 records are not sealed"]
     {
         assert!(page.contains(said), "{said}: {page}");
     }
