@@ -112,7 +112,6 @@ impl Sealer {
     pub async fn step(&mut self) -> sqlx::Result<Step> {
         let mut tx = self.app.db.begin().await?;
         let Some(mut place) = place(&mut tx).await? else { return Ok(Step::Others) };
-        sqlx::query!("select audit_summarize()").fetch_one(&mut *tx).await?;
         let columns = canonical::columns(&mut tx).await?;
         let before = place.tree.size();
         let step = self.seal(&mut tx, &columns, &mut place).await?;

@@ -343,28 +343,3 @@ async fn the_newest_are_found_by_an_index() {
     let has = |scan: &str| plan.contains(scan);
     assert!(has("Bitmap Index Scan") && !has(&format!("Seq Scan on {part}")), "{plan}");
 }
-
-/// Autovacuum would do it once a minute, and until then each look would read all that is new again.
-#[tokio::test]
-async fn the_sealer_has_pages_summarized_as_soon_as_they_are_full() {
-    let test = signing().await;
-    let new = "select audit_summarize()";
-    for _ in 0..3 {
-        write(&test, 1000).await;
-        seal(&test).await;
-        assert_eq!(test.value::<i64>(new).await, 0, "the sealer did not");
-    }
-    write(&test, 3000).await;
-    assert!(test.value::<i64>(new).await > 1);
-
-    // A vacuum holds the months so. Nobody waits for it.
-    write(&test, 3000).await;
-    let mut owner = PgConnection::connect(test.database_url()).await.unwrap();
-    let mut vacuum = owner.begin().await.unwrap();
-    let hold = "lock table audit_record in share update exclusive mode";
-    sqlx::query(hold).execute(&mut *vacuum).await.unwrap();
-    assert_eq!(test.value::<i64>(new).await, 0);
-    assert_eq!(seal(&test).await, 6000);
-    vacuum.commit().await.unwrap();
-    assert!(test.value::<i64>(new).await > 1);
-}
