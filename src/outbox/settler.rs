@@ -44,8 +44,27 @@ pub(super) struct Sent {
 }
 
 impl Sent {
+    /// Counts it, and says what went wrong.
+    pub(super) fn report(&self) {
+        let what = match &self.outcome {
+            Ok(_) => "accepted",
+            Err(SendError::Refused { .. }) => "refused",
+            Err(SendError::NotAccepted { .. }) if self.is_given_up() => "gave_up",
+            Err(SendError::NotAccepted { .. }) => "not_accepted",
+            Err(SendError::Unknown(_)) => "unknown",
+        };
+        metrics::counter!("maskline_sends_total", "outcome" => what).increment(1);
+        let (id, attempt) = (self.claim.id, self.claim.attempt);
+        match &self.outcome {
+            Ok(_) => tracing::debug!(%id, attempt, "the carrier has a text"),
+            Err(error) => {
+                tracing::warn!(%id, attempt, outcome = what, %error, "a send did not succeed");
+            }
+        }
+    }
+
     /// Whether it was one try too many.
-    pub(super) fn is_given_up(&self) -> bool {
+    fn is_given_up(&self) -> bool {
         self.claim.attempt >= TRIES && matches!(self.outcome, Err(SendError::NotAccepted { .. }))
     }
 

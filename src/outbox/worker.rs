@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     app::App,
-    carrier::{Flowroute, Outgoing, SendError},
+    carrier::{Flowroute, Outgoing},
     database, telemetry,
 };
 
@@ -261,7 +261,7 @@ async fn deliver(
         metrics::histogram!("maskline_accept_seconds").record(claim.waited + began.elapsed());
     }
     let one = Sent { claim, outcome };
-    report(&one);
+    one.report();
     // Nobody hears it only when the process ends; the lease tells, then.
     sent.send(one).ok();
 }
@@ -288,24 +288,6 @@ fn callback(app: &App, claim: &Claim) -> String {
 /// Where the carrier fetches the picture of this token.
 fn picture(app: &App, token: &str) -> String {
     format!("{}/media/{token}", app.settings.public_url.as_str().trim_end_matches('/'))
-}
-
-fn report(sent: &Sent) {
-    let what = match &sent.outcome {
-        Ok(_) => "accepted",
-        Err(SendError::Refused { .. }) => "refused",
-        Err(SendError::NotAccepted { .. }) if sent.is_given_up() => "gave_up",
-        Err(SendError::NotAccepted { .. }) => "not_accepted",
-        Err(SendError::Unknown(_)) => "unknown",
-    };
-    metrics::counter!("maskline_sends_total", "outcome" => what).increment(1);
-    let (id, attempt) = (sent.claim.id, sent.claim.attempt);
-    match &sent.outcome {
-        Ok(_) => tracing::debug!(%id, attempt, "the carrier has a text"),
-        Err(error) => {
-            tracing::warn!(%id, attempt, outcome = what, %error, "a send did not succeed");
-        }
-    }
 }
 
 #[cfg(test)]
