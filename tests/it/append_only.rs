@@ -68,7 +68,7 @@ async fn nothing_of_the_trail_can_be_changed_or_taken_away() {
         "with gone as (delete from {t} returning *) select count(*) from gone",
         "truncate {t}",
         "truncate {t} cascade",
-        "truncate person, {t} cascade",
+        "truncate block, {t} cascade",
         "insert into {t} select * from {t} on conflict (at, id) do update set detail = 'forged'",
         "merge into {t} t using (select * from {t}) s on t.id = s.id
          when matched then update set detail = 'forged'",

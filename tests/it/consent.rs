@@ -194,7 +194,7 @@ async fn the_ledger_can_be_added_to_and_nothing_else() {
             "update consent_event set kind = 'granted' where false",
             "delete from consent_event",
             "truncate consent_event",
-            "truncate person, consent_event cascade",
+            "truncate block, consent_event cascade",
         ] {
             let sql = format!("set session_replication_role = {role}; {attack}");
             let refused = sqlx::raw_sql(sqlx::AssertSqlSafe(sql.clone())).execute(&mut conn).await;
