@@ -41,9 +41,6 @@ const OVER: Duration = Duration::from_secs(50);
 /// How often the outbox is looked at when nobody rings, for other processes' texts and retries, and
 /// how often the whole of it is.
 const POLL: Duration = Duration::from_millis(500);
-/// How much longer than a look at the whole it waits for the next. While somebody's transaction stays
-/// open, such as a backup's, such a look passes over all that has left since.
-const RESPITE: u32 = 10;
 /// How often texts are looked for that sleep behind nobody.
 const FORGOTTEN: Duration = Duration::from_mins(1);
 /// How long the database may take to hand out what is due.
@@ -77,7 +74,7 @@ pub async fn run(app: App, carrier: Flowroute) {
         let began = Instant::now();
         let (is_whole, mut is_idle) = (next_whole <= began, false);
         if is_whole {
-            front = Front::default();
+            (front, next_whole) = (Front::default(), began + POLL);
             let is_long = next_search <= began;
             match bounded(mend(&app, is_long)).await {
                 Ok(idle) => {
@@ -94,9 +91,6 @@ pub async fn run(app: App, carrier: Flowroute) {
         let room = if is_idle { 0 } else { CALLS.saturating_sub(calls.len()) };
         let asked = Instant::now();
         let claimed = claim(&app, room, &mut front).await;
-        if is_whole {
-            next_whole = Instant::now() + POLL.max(began.elapsed() * RESPITE);
-        }
         let mut wait = POLL;
         match claimed {
             Ok(round) => {
