@@ -1,6 +1,6 @@
 //! What one account asks for and another grants: real numbers, an export, a copy of somebody's data,
-//! their erasure, or the removal of old months. Each has a table of its own; where it stands, who may decide, and how that is told is
-//! the same for all.
+//! their erasure, or the removal of old months. Each has a table of its own; where it stands, who may
+//! decide, and how that is told is the same for all.
 
 use std::fmt::Display;
 

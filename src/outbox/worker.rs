@@ -90,9 +90,8 @@ pub async fn run(app: App, carrier: Flowroute) {
         }
         let room = if is_idle { 0 } else { CALLS.saturating_sub(calls.len()) };
         let asked = Instant::now();
-        let claimed = claim(&app, room, &mut front).await;
         let mut wait = POLL;
-        match claimed {
+        match claim(&app, room, &mut front).await {
             Ok(round) => {
                 doubtful.extend(round.doubtful);
                 for claim in round.claims {

@@ -159,6 +159,7 @@ async fn decide(
         return again(&app, &visitor, id, problem).await;
     }
     if !store::decide(&mut tx, id, visitor.id(), is_granted, now).await? {
+        drop(tx);
         return again(&app, &visitor, id, DECIDED).await;
     }
     let (rules, what) = (("export_grant", "export_refuse"), format!("export {id}"));

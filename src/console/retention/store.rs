@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use jiff_sqlx::ToSqlx;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     audit::{Record, retain::Month},
@@ -155,33 +156,41 @@ async fn read(
             Removal { id: row.id, request, months: Vec::new() }
         })
         .collect();
-    for removal in &mut removals {
-        removal.months = months(conn, removal.id).await?;
+    let ids: Vec<Uuid> = removals.iter().map(|removal| removal.id.uuid()).collect();
+    for (id, month) in months(conn, &ids).await? {
+        let removal = removals.iter_mut().find(|removal| removal.id == id);
+        removal.map(|removal| removal.months.push(month));
     }
     Ok(removals)
 }
 
-/// The months of one, and what became of each.
-async fn months(conn: &mut PgConnection, id: RemovalRequestId) -> sqlx::Result<Vec<Named>> {
+/// The months of these, and what became of each.
+async fn months(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+) -> sqlx::Result<Vec<(RemovalRequestId, Named)>> {
     let rows = sqlx::query!(
-        r#"select to_char(m.month, 'YYYY-MM') as "name!", m.records,
+        r#"select m.request_id, to_char(m.month, 'YYYY-MM') as "name!", m.records,
                m.stayed_at as "stayed_at: SqlTimestamp", m.stayed_because,
                gone.at as "gone_at?: SqlTimestamp", gone.records as "gone_records?",
                coalesce(gone.request_id = m.request_id, false) as "is_done!"
            from removal_month m
            left join audit_removal gone on gone.month = m.month
-           where m.request_id = $1
+           where m.request_id = any($1)
            order by m.month"#,
-        id as _,
+        ids,
     )
     .fetch_all(conn)
     .await?;
-    let named = rows.into_iter().map(|row| Named {
-        name: row.name,
-        records: row.records,
-        gone: row.gone_at.map(SqlTimestamp::to_jiff).zip(row.gone_records),
-        is_done: row.is_done,
-        stayed: row.stayed_at.map(SqlTimestamp::to_jiff).zip(row.stayed_because),
+    let named = rows.into_iter().map(|row| {
+        let month = Named {
+            name: row.name,
+            records: row.records,
+            gone: row.gone_at.map(SqlTimestamp::to_jiff).zip(row.gone_records),
+            is_done: row.is_done,
+            stayed: row.stayed_at.map(SqlTimestamp::to_jiff).zip(row.stayed_because),
+        };
+        (row.request_id, month)
     });
     Ok(named.collect())
 }

@@ -175,6 +175,7 @@ async fn decide(
         return again(&app, &visitor, problem, New::default()).await;
     }
     if !store::decide(&mut tx, &reveal, visitor.id(), is_granted, now).await? {
+        drop(tx);
         return again(&app, &visitor, DECIDED, New::default()).await;
     }
     let (rules, what) = (("reveal_grant", "reveal_refuse"), format!("reveal {id}"));

@@ -12,7 +12,7 @@ use crate::{
     program::{Said, maskline, maskline_with},
     seal::{IN_THE_CLEAR, seal, signer},
     sending::soon,
-    support::{TestApp, Wishes},
+    support::{TestApp, Wishes, login_in},
     verify::verified,
 };
 
@@ -91,6 +91,14 @@ async fn what_two_accounts_want_goes_and_nothing_else() {
     );
     let noted = "select request_id::text || ' ' || records from audit_removal order by month";
     assert_eq!(test.column(noted).await, [format!("{request} 3"), format!("{request} 4")]);
+    let seen =
+        "select concat_ws(' ', to_char(month, 'YYYY-MM'), matter, reason, asked_by, decided_by,
+            removed_records, removed_at is not null)
+        from compliance_removal_request order by month";
+    let mut officer = login_in("maskline_compliance", test.database_url()).await;
+    let seen: Vec<String> = sqlx::query_scalar(seen).fetch_all(&mut officer).await.unwrap();
+    let told = |month, records| format!("{month} case 7 they are old Erin Vera {records} t");
+    assert_eq!(seen, [told("2025-01", 3), told("2025-02", 4)]);
     let page = desk.get("/retention", Some(&both.0)).await.body;
     assert_eq!(page.matches(" records removed on ").count(), 2, "{page}");
     assert!(page.contains("<dd>4 records removed on "), "{page}");
