@@ -30,7 +30,8 @@ use tokio::{
 
 use crate::demo::Demo;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for what must come: far longer than it takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser of the test's own, and the folder of its profile.
 struct Browser {
@@ -129,6 +130,24 @@ impl Browser {
         words.as_str().unwrap().to_owned()
     }
 
+    /// An attribute as it is written, read in one step as well.
+    async fn attribute(&self, css: &str, name: &str) -> String {
+        let script = "return document.querySelector(arguments[0]).getAttribute(arguments[1])";
+        let value = self.page.execute(script, vec![css.into(), name.into()]).await.unwrap();
+        value.as_str().unwrap().to_owned()
+    }
+
+    /// Waits until a script answers true.
+    async fn wait_until(&self, script: &str, what: &str) {
+        let holds = async {
+            while self.run(script).await != true {
+                tokio::task::yield_now().await;
+            }
+        };
+        let came = tokio::time::timeout(PATIENCE, holds).await;
+        assert!(came.is_ok(), "{what}: {}", self.page.source().await.unwrap());
+    }
+
     /// Waits until these words stand in an element.
     async fn wait_for_words(&self, css: &str, words: &str) {
         let read = async {
@@ -213,12 +232,11 @@ async fn a_whole_conversation_in_the_page() {
 
     browser.click("scene-start").await;
     browser.ready("scene-join").await;
-    let link = browser.page.find(Locator::Css(".ticket a")).await.unwrap();
-    let (href, code) =
-        (link.attr("href").await.unwrap().unwrap(), browser.text(".ticket .code").await);
+    let href = browser.attribute(".ticket a", "href").await;
+    let code = browser.text(".ticket .code").await;
     assert_eq!(href, format!("sms:+14155550100?body=JOIN%20{code}"));
     let qr = "const qr = document.querySelector('.ticket img'); return qr.complete && qr.naturalWidth > 0";
-    assert_eq!(browser.run(qr).await, true, "the QR code is drawn");
+    browser.wait_until(qr, "the QR code is drawn").await;
     browser.click("scene-join").await;
     browser.click("scene-talk").await;
     browser.wait(&format!("{} [data-source=other]", at("phone-ann"))).await;
@@ -227,21 +245,14 @@ async fn a_whole_conversation_in_the_page() {
 
     let composer = browser.page.find(Locator::Css(&at("composer-ben"))).await.unwrap();
     composer.send_keys("See you at 6 “sharp”").await.unwrap();
-    let phone = browser.page.find(Locator::Css(&at("phone-ben"))).await.unwrap();
-    assert!(phone.text().await.unwrap().contains('“'), "the counter names what forces UCS-2");
+    // The counter names what forces UCS-2.
+    browser.wait_for_words(&at("phone-ben"), "“").await;
     browser.click("send-ben").await;
-    let states =
-        "return [...document.querySelectorAll('[data-testid=phone-ben] [data-direction=out]')]
-        .at(-1).dataset.state";
-    tokio::time::timeout(PATIENCE, async {
-        while browser.run(states).await != "delivered" {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("the text is delivered");
-    let privacy = browser.page.find(Locator::Css(&at("privacy-line"))).await.unwrap();
-    assert_eq!(privacy.attr("data-exposed").await.unwrap().as_deref(), Some("false"));
+    let delivered =
+        "const sent = [...document.querySelectorAll('[data-testid=phone-ben] [data-direction=out]')].at(-1);
+        return sent.textContent.includes('sharp') && sent.dataset.state === 'delivered'";
+    browser.wait_until(delivered, "the text is delivered").await;
+    assert_eq!(browser.attribute(&at("privacy-line"), "data-exposed").await, "false");
     browser.check_accessibility("a conversation").await;
 
     browser.click("scene-end").await;
