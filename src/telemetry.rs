@@ -13,6 +13,8 @@ use tracing_subscriber::{
     EnvFilter, Layer, filter::FilterFn, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
+use crate::tasks;
+
 /// Starts logging to standard error: for people on a terminal, as JSON elsewhere.
 ///
 /// `RUST_LOG` says how much. Of other crates only warnings are ever let through, since they do
@@ -76,6 +78,23 @@ const SECONDS: [f64; 18] = [
     300.0, 1800.0, 7200.0,
 ];
 
+/// The counters whose first event is to be told (docs/grafana/alerts.yml), by the labels asked for.
+const COUNTED_FROM_ZERO: &[(&str, &[(&str, &str)])] = &[
+    ("maskline_accepted_twice_total", &[]),
+    ("maskline_lanes_passed_total", &[]),
+    ("maskline_carrier_blocks_total", &[]),
+    ("maskline_code_alarm_total", &[]),
+    ("maskline_console_glass_broken_total", &[]),
+    ("maskline_inbound_total", &[("outcome", "unavailable")]),
+    ("maskline_sends_total", &[("outcome", "gave_up")]),
+    ("maskline_reconciled_inbound_total", &[("outcome", "text")]),
+    ("maskline_reconciled_inbound_total", &[("outcome", "failed")]),
+    ("maskline_media_total", &[("outcome", "wrong_host")]),
+    ("maskline_media_total", &[("outcome", "gave_up")]),
+    ("maskline_answers_total", &[("answer", "no_number")]),
+    ("maskline_rules_total", &[("rule", "not_our_number")]),
+];
+
 /// The metrics of this process, in Prometheus' text format once rendered.
 pub fn metrics() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -100,8 +119,15 @@ pub async fn keep_up() {
     }
 }
 
-/// Notes which version runs, and since when.
+/// Notes which version runs, and since when. What an alert waits for is counted from zero: a counter
+/// that appears with its first event shows no increase.
 pub fn started(now: Timestamp) {
+    for kind in tasks::Kind::ALL {
+        metrics::counter!("maskline_tasks_raised_total", "kind" => kind.as_str()).increment(0);
+    }
+    for (name, labels) in COUNTED_FROM_ZERO {
+        metrics::counter!(*name, *labels).increment(0);
+    }
     metrics::gauge!("maskline_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     metrics::gauge!("maskline_process_start_time_seconds").set(now.as_duration().as_secs_f64());
 }

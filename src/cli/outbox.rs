@@ -16,6 +16,7 @@ use crate::{
     audit::{self, Record},
     ids::TextId,
     outbox::staff::{self, Listed},
+    vault::Pen,
 };
 
 /// Shows the texts whose outcome is unknown, and decides on them.
@@ -34,7 +35,8 @@ Look first in Flowroute's portal that it does not have them.
 
 Example:  maskline outbox resend 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94")]
     Resend(Texts),
-    /// Take unknown texts out of the outbox. What of them did not arrive never will.
+    /// Take unknown texts out of the outbox. What of them did not arrive never will, and their authors
+    /// are told so.
     #[command(after_help = "Example:  maskline outbox drop 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94")]
     Drop(Texts),
 }
@@ -55,30 +57,32 @@ pub struct Texts {
 /// # Errors
 /// When the settings or the database cannot be used, or one of the texts is not to be had.
 pub async fn run(config: Option<&Path>, command: Outbox) -> Done {
-    let db = super::open(config).await?;
     match command {
         Outbox::Unknown { format } => {
-            let mut conn = db.acquire().await?;
+            let mut conn = super::open(config).await?.acquire().await?;
             let now = super::now(&mut conn).await?;
             print(&staff::list(&mut conn, now).await?, format)
         }
-        Outbox::Resend(texts) => decide(&db, &texts, true).await,
-        Outbox::Drop(texts) => decide(&db, &texts, false).await,
+        Outbox::Resend(texts) => decide(&super::open(config).await?, &texts, None).await,
+        Outbox::Drop(texts) => {
+            let (db, pen) = super::open_with_pen(config).await?;
+            decide(&db, &texts, Some(&pen)).await
+        }
     }
 }
 
-/// Sends texts again or drops them: all, or none if one of them is not to be had.
-async fn decide(db: &PgPool, Texts { ids, by }: &Texts, is_sent: bool) -> Done {
+/// Sends texts again, or drops them and writes to their authors with this pen: all, or none if one of
+/// them is not to be had.
+async fn decide(db: &PgPool, Texts { ids, by }: &Texts, pen: Option<&Pen>) -> Done {
     let (rule, what) =
-        if is_sent { ("outbox_resend", "sent again") } else { ("outbox_drop", "dropped") };
+        if pen.is_some() { ("outbox_drop", "dropped") } else { ("outbox_resend", "sent again") };
     let mut wrong = Vec::new();
     let mut tx = db.begin().await?;
     let now = super::now(&mut tx).await?;
     for id in ids {
-        let done = if is_sent {
-            staff::resend(&mut tx, *id, now).await?
-        } else {
-            staff::drop_unknown(&mut tx, *id, now).await?
+        let done = match pen {
+            None => staff::resend(&mut tx, *id, now).await?,
+            Some(pen) => staff::drop_unknown(&mut tx, *id, pen, now).await?,
         };
         wrong.extend(done.err().map(|refusal| format!("\n  {id} {refusal}")));
     }
@@ -88,7 +92,7 @@ async fn decide(db: &PgPool, Texts { ids, by }: &Texts, is_sent: bool) -> Done {
     let record = |id: &TextId| Record { text: Some(*id), ..by.record(rule, what) };
     audit::record(&mut tx, &ids.iter().map(record).collect::<Vec<_>>(), now).await?;
     tx.commit().await?;
-    match (ids.len(), is_sent) {
+    match (ids.len(), pen.is_none()) {
         (1, true) => println!("1 text is sent again"),
         (count, true) => println!("{count} texts are sent again"),
         (1, false) => println!("1 text dropped"),

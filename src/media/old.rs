@@ -20,8 +20,8 @@ pub(super) async fn forget_unwanted(conn: &mut PgConnection) -> sqlx::Result<()>
 }
 
 /// Pictures that came before this, or whose sender was forgotten, as many as this at most, with their
-/// names in the storage. Those that a text still waits for are left: without them nothing would ever
-/// let it go. So are those that a legal hold covers, and those that somebody fetches this moment.
+/// names in the storage. Those of a text that has not left are left: without them nothing would ever let
+/// it go. So are those that a legal hold covers, and those that somebody fetches this moment.
 pub(super) async fn find(
     conn: &mut PgConnection,
     before: Timestamp,
@@ -33,7 +33,10 @@ pub(super) async fn find(
          from media m
          where (m.created_at < $1 or m.is_erased)
              and (not m.is_erased or m.leased_until is null or m.leased_until < $3)
-             and not exists (select from outbox o where o.id = m.text_id and o.held)
+             and not exists (
+                 select from outbox o
+                 where o.id = m.text_id and (o.held or not m.is_erased)
+             )
              and not exists (
                  select from legal_hold h
                  where h.released_at is null

@@ -1,6 +1,6 @@
 //! Letting a text go once its pictures are settled, and telling its sender what is not passed on.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -15,9 +15,6 @@ use crate::{
     outbox::{self, Promise},
     texts::Answer,
 };
-
-/// How long the carrier may fetch a picture once its text may go.
-const OPEN: SignedDuration = SignedDuration::from_hours(24);
 
 /// Lets go the texts that wait for no picture any more; whether there were any.
 pub(super) async fn release_settled(
@@ -40,7 +37,7 @@ async fn release(
     now: Timestamp,
 ) -> sqlx::Result<()> {
     let pictures = store::pictures(conn, text.text).await?;
-    let until = now.saturating_add(OPEN).unwrap_or(Timestamp::MAX);
+    let until = outbox::open_until(now);
     let mut tokens = Vec::new();
     for picture in pictures.iter().filter(|picture| picture.refused.is_none()) {
         let token = secret();

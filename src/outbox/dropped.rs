@@ -131,7 +131,7 @@ async fn drop_for(
 }
 
 /// Drops texts that were found to wait in vain, each for its reason. Returns how many. Whose words
-/// would have been heard in another conversation is told that they did not arrive.
+/// would have been heard in another conversation, or cannot be read, is told that they did not arrive.
 pub(super) async fn drop_vain(
     conn: &mut PgConnection,
     vain: &[(TextId, &'static str)],
@@ -167,8 +167,11 @@ pub(super) async fn drop_vain(
         .fetch_all(&mut *conn)
         .await?;
         count += dropped.len();
-        let untold: Vec<TextId> =
-            dropped.iter().filter(|_| why == "crossed").map(|left| left.id).collect();
+        let untold: Vec<TextId> = if ["crossed", "unreadable"].contains(&why) {
+            dropped.iter().map(|left| left.id).collect()
+        } else {
+            Vec::new()
+        };
         note(conn, dropped, why, now).await?;
         for text in untold {
             told::tell(conn, text, Certainty::Failed, pen, now).await?;

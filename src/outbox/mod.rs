@@ -15,6 +15,8 @@ mod held;
 mod lanes;
 mod left;
 pub mod limit;
+mod mend;
+mod pictures;
 pub mod receipts;
 mod redirect;
 mod settle;
@@ -35,6 +37,7 @@ pub use self::{
     dropped::{drop_erased, drop_queued, drop_words},
     found::{Unsettled, accept_found, unsettled},
     held::release,
+    pictures::open_until,
     redirect::redirect,
     traced::keep_traces,
 };

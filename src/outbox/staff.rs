@@ -5,10 +5,15 @@ use jiff_sqlx::ToSqlx;
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::{dropped, left::Left};
+use super::{
+    dropped,
+    left::Left,
+    told::{self, Certainty},
+};
 use crate::{
     audit::{self, Kind},
     ids::{ConversationId, TextId},
+    vault::Pen,
 };
 
 /// What the trail says of who did it.
@@ -108,10 +113,12 @@ pub async fn resend(
     Ok(Ok(()))
 }
 
-/// Takes an unknown text out of the outbox for good.
+/// Takes an unknown text out of the outbox for good, and tells its author, if nobody has yet, that it
+/// may not have arrived.
 pub async fn drop_unknown(
     conn: &mut PgConnection,
     id: TextId,
+    pen: &Pen,
     now: Timestamp,
 ) -> sqlx::Result<Result<(), Refusal>> {
     if let Err(refusal) = lock_unknown(conn, id, false).await? {
@@ -133,6 +140,7 @@ pub async fn drop_unknown(
     .fetch_all(&mut *conn)
     .await?;
     dropped::note(conn, dropped, BY_STAFF, now).await?;
+    told::tell(conn, id, Certainty::Unknown, pen, now).await?;
     Ok(Ok(()))
 }
 

@@ -22,13 +22,15 @@ use super::{
     front::Front,
     lanes,
     limit::{self, Kind},
+    mend, pictures,
     settler::{self, Sent},
-    unknown,
 };
 use crate::{
     app::App,
     carrier::{Flowroute, Outgoing},
-    database, telemetry,
+    database,
+    ids::TextId,
+    telemetry,
 };
 
 /// How long a claimed text is ours before others take its worker for dead.
@@ -75,13 +77,15 @@ pub async fn run(app: App, carrier: Flowroute) {
         let (is_whole, mut is_idle) = (next_whole <= began, false);
         if is_whole {
             (front, next_whole) = (Front::default(), began + POLL);
-            let is_long = next_search <= began;
-            match bounded(mend(&app, is_long)).await {
-                Ok(idle) => {
-                    is_idle = idle;
-                    next_search = if is_long { Instant::now() + FORGOTTEN } else { next_search };
-                }
+            match bounded(mend(&app)).await {
+                Ok(idle) => is_idle = idle,
                 Err(error) => tracing::warn!(%error, "the outbox cannot be mended; trying again"),
+            }
+            if !is_idle && next_search <= began {
+                next_search = began + FORGOTTEN;
+                if let Err(error) = bounded(wake_forgotten(&app)).await {
+                    tracing::warn!(%error, "nobody looked for texts that are forgotten");
+                }
             }
         }
         if !doubtful.is_empty() && bounded(give_back(&app, &doubtful)).await.is_ok() {
@@ -121,7 +125,8 @@ pub async fn run(app: App, carrier: Flowroute) {
 /// # Errors
 /// When the outbox cannot be read.
 pub async fn step(app: &App, carrier: &Flowroute) -> sqlx::Result<usize> {
-    mend(app, true).await?;
+    mend(app).await?;
+    wake_forgotten(app).await?;
     let asked = Instant::now();
     let claims = loop {
         let round = claim(app, CALLS, &mut Front::default()).await?;
@@ -145,34 +150,29 @@ pub(super) async fn bounded<T>(work: impl Future<Output = sqlx::Result<T>>) -> s
     database::in_time(PATIENCE, work).await
 }
 
-/// Mends what time has done: leases that ended, outcomes that stay unknown, lanes that are stuck. True
-/// when there is nothing to mend and nothing to send.
-async fn mend(app: &App, is_long: bool) -> sqlx::Result<bool> {
+/// Mends what time has done. True when there is nothing to mend and nothing to send.
+async fn mend(app: &App) -> sqlx::Result<bool> {
     if backlog::is_idle(&mut *app.db.acquire().await?).await? {
         return Ok(true);
     }
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
-    let abandoned = unknown::abandon_expired(&mut tx, now).await?;
-    let decided = unknown::decide(&mut tx, app, now).await?;
-    let passed = if settler::accepts(app) { lanes::pass_stuck(&mut tx, now).await? } else { 0 };
-    lanes::mend_times(&mut tx, now).await?;
-    let forgotten = if is_long { lanes::wake_forgotten(&mut tx, now).await? } else { 0 };
+    let mended = mend::mend(&mut tx, app, now).await?;
     tx.commit().await?;
-    if abandoned > 0 {
-        tracing::warn!(abandoned, "texts were being sent when their worker stopped: unknown now");
-    }
-    if decided > 0 {
-        tracing::warn!(decided, "nobody knows of texts whether the carrier has them: done as set");
-    }
-    if passed > 0 {
-        metrics::counter!("maskline_lanes_passed_total").increment(passed as u64);
-        tracing::warn!(passed, "lanes go on without texts that the carrier does not accept");
-    }
+    mended.report();
+    Ok(false)
+}
+
+/// Wakes what sleeps behind nobody. It reads all that sleeps, so nothing else waits for its commit.
+async fn wake_forgotten(app: &App) -> sqlx::Result<()> {
+    let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
+    let forgotten = lanes::wake_forgotten(&mut tx, now).await?;
+    tx.commit().await?;
     if forgotten > 0 {
         tracing::info!(forgotten, "texts slept behind nobody");
     }
-    Ok(false)
+    Ok(())
 }
 
 /// Claims what may leave now.
@@ -213,8 +213,10 @@ async fn look(
         let (taken, unreadable) = claim::take(conn, &app.pen.vault, &due.free, LEASE, now).await?;
         claims = taken;
         dropped::drop_unreadable(conn, unreadable, &app.pen, now).await?;
-        let mms = claims.iter().filter(|claim| claim.is_mms).count();
-        limits.note(conn, claims.len() - mms, mms).await?;
+        let mms: Vec<TextId> =
+            claims.iter().filter(|claim| claim.is_mms).map(|claim| claim.id).collect();
+        pictures::keep_open(conn, &mms, now).await?;
+        limits.note(conn, claims.len() - mms.len(), mms.len()).await?;
     }
     let again = moved && claims.len() < room;
     Ok(Round { next: limits.next(), again, claims, doubtful: Vec::new() })

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use jiff::Timestamp;
+use sqlx::Connection as _;
 
 use super::Role;
 use crate::{
@@ -52,40 +53,57 @@ async fn metrics(State(app): State<App>) -> String {
     for (state, count) in [("in_use", open.saturating_sub(idle)), ("idle", idle)] {
         metrics::gauge!("maskline_database_connections", "state" => state).set(count);
     }
-    let look = async {
-        let mut conn = app.db.acquire().await?;
-        let backlog = backlog::states(&mut conn).await?;
-        let lanes = backlog::waiting_lanes(&mut conn).await?;
-        let exports = figures::states(&mut conn).await?;
-        tasks::open(&mut conn).await.map(|tasks| (backlog, lanes, exports, tasks))
-    };
-    let seen = tokio::time::timeout(GLANCE, look).await;
-    metrics::gauge!("maskline_database_up").set(f64::from(u8::from(matches!(seen, Ok(Ok(_))))));
-    if let Ok(Ok((backlog, lanes, exports, tasks))) = seen {
-        say_exports(&exports, now);
+    let is_up = seen(async { app.db.acquire().await?.ping().await }).await.is_some();
+    metrics::gauge!("maskline_database_up").set(f64::from(u8::from(is_up)));
+    if is_up {
+        say_backlog(&app, now).await;
+        say_tasks(&app).await;
+        say_exports(&app, now).await;
         say_how_far_behind(&app).await;
-        metrics::gauge!("maskline_lanes_waiting").set(figure(lanes));
-        for state in ["queued", "sending", "unknown"] {
-            let found = backlog.iter().find(|(name, ..)| name == state);
-            let age =
-                found.and_then(|(.., oldest)| *oldest).map(|oldest| now.duration_since(oldest));
-            let age = age.map_or(0.0, |age| age.as_secs_f64());
-            metrics::gauge!("maskline_outbox_texts", "state" => state)
-                .set(figure(found.map_or(0, |(_, count, _)| *count)));
-            metrics::gauge!("maskline_outbox_oldest_seconds", "state" => state).set(age);
-        }
-        for kind in tasks::Kind::ALL.map(tasks::Kind::as_str) {
-            let open = tasks.iter().find(|(name, ..)| name == kind).map_or(0, |(_, open, _)| *open);
-            metrics::gauge!("maskline_tasks_open", "kind" => kind).set(figure(open));
-        }
-        let overdue = tasks.iter().map(|(.., overdue)| overdue).sum();
-        metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
     }
     telemetry::metrics().render()
 }
 
+/// What a look brought; nothing where it takes too long, say because much waits. The figures then stay
+/// as they were last seen, and nobody takes the database for gone.
+async fn seen<T>(look: impl Future<Output = sqlx::Result<T>>) -> Option<T> {
+    tokio::time::timeout(GLANCE, look).await.ok()?.ok()
+}
+
+/// Says what stands in the outbox, and how long the oldest text of each state has waited.
+async fn say_backlog(app: &App, now: Timestamp) {
+    let look = async { backlog::waiting_lanes(&mut *app.db.acquire().await?).await };
+    if let Some(lanes) = seen(look).await {
+        metrics::gauge!("maskline_lanes_waiting").set(figure(lanes));
+    }
+    let look = async { backlog::states(&mut *app.db.acquire().await?).await };
+    let Some(backlog) = seen(look).await else { return };
+    for state in ["queued", "sending", "unknown"] {
+        let found = backlog.iter().find(|(name, ..)| name == state);
+        let age = found.and_then(|(.., oldest)| *oldest).map(|oldest| now.duration_since(oldest));
+        let age = age.map_or(0.0, |age| age.as_secs_f64());
+        metrics::gauge!("maskline_outbox_texts", "state" => state)
+            .set(figure(found.map_or(0, |(_, count, _)| *count)));
+        metrics::gauge!("maskline_outbox_oldest_seconds", "state" => state).set(age);
+    }
+}
+
+/// Says how many tasks are open, and how many of them overdue.
+async fn say_tasks(app: &App) {
+    let look = async { tasks::open(&mut *app.db.acquire().await?).await };
+    let Some(tasks) = seen(look).await else { return };
+    for kind in tasks::Kind::ALL.map(tasks::Kind::as_str) {
+        let open = tasks.iter().find(|(name, ..)| name == kind).map_or(0, |(_, open, _)| *open);
+        metrics::gauge!("maskline_tasks_open", "kind" => kind).set(figure(open));
+    }
+    let overdue = tasks.iter().map(|(.., overdue)| overdue).sum();
+    metrics::gauge!("maskline_tasks_overdue").set(figure(overdue));
+}
+
 /// Says how many exports wait, and for how long.
-fn say_exports(exports: &[(String, i64, Timestamp)], now: Timestamp) {
+async fn say_exports(app: &App, now: Timestamp) {
+    let look = async { figures::states(&mut *app.db.acquire().await?).await };
+    let Some(exports) = seen(look).await else { return };
     for state in figures::WAITING {
         let found = exports.iter().find(|(name, ..)| name == state);
         let age = found.map_or(0.0, |(.., oldest)| now.duration_since(*oldest).as_secs_f64());
@@ -95,11 +113,10 @@ fn say_exports(exports: &[(String, i64, Timestamp)], now: Timestamp) {
     }
 }
 
-/// Looks how far the seal is behind. That it takes too long, say because much waits, is no sign that
-/// the database is away.
+/// Says how far the seal is behind.
 async fn say_how_far_behind(app: &App) {
     let look = async { behind::behind(&mut *app.db.acquire().await?).await };
-    let Ok(Ok(behind)) = tokio::time::timeout(GLANCE, look).await else { return };
+    let Some(behind) = seen(look).await else { return };
     metrics::gauge!("maskline_audit_unsealed_records").set(figure(behind.records));
     metrics::gauge!("maskline_audit_unsealed_seconds").set(behind.seconds);
     // Without a key nothing ever is, which is known.

@@ -10,6 +10,8 @@ use std::{
 use serde_json::Value;
 use yaml_rust2::{Yaml, YamlLoader};
 
+use crate::service::Site;
+
 /// Each metric's labels.
 type Metrics = BTreeMap<String, BTreeSet<String>>;
 
@@ -173,6 +175,49 @@ fn every_alert_asks_for_what_is_measured_and_says_what_to_do() {
         let runbook = text(&rule["annotations"]["runbook"]);
         let anchor = runbook.strip_prefix("docs/operating.md#").unwrap_or_default();
         assert!(anchors.contains(anchor), "{name}: {runbook} leads nowhere");
+    }
+}
+
+/// A counter that appears with its first event shows no increase, so that nobody would be told of it.
+#[tokio::test]
+async fn what_alerts_when_it_happens_once_is_counted_from_zero() {
+    let site = Site::new().await;
+    let served = site.serve_with("serve", &[]).await;
+    let metrics = served.get("/metrics").await.text().await.unwrap();
+    served.stop().await;
+    let rules = read("docs/grafana/alerts.yml");
+    let asked = rules.split("increase(").skip(1).filter_map(|rest| rest.split_once(" > 0\n"));
+    let asked: Vec<&str> = asked
+        .filter_map(|(before, _)| before.split_once('[').map(|(series, _)| series))
+        .filter(|series| !series.contains('\n'))
+        .collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    for series in asked {
+        let (name, wanted) = series.split_once('{').unwrap_or((series, ""));
+        let values = wanted.split('"').nth(1).map(|values| values.split('|').collect());
+        for value in values.unwrap_or_else(|| vec![""]) {
+            let is_shown = metrics.lines().any(|line| {
+                line.starts_with(name)
+                    && line.ends_with(" 0")
+                    && (value.is_empty() || line.contains(&format!("=\"{value}\"")))
+            });
+            assert!(is_shown, "{series} does not begin at 0:\n{metrics}");
+        }
+    }
+}
+
+/// `and` joins only series whose labels are all the same, unless it is told which not to look at.
+#[test]
+fn what_an_alert_joins_can_meet() {
+    for line in read("docs/grafana/alerts.yml").lines() {
+        let Some((left, right)) = line.split_once(" and ") else { continue };
+        let labels = |text: &str| {
+            text.split_once('{').map(|(_, rest)| rest.split_once('}').unwrap().0.to_owned())
+        };
+        let is_summed = |text: &str| text.contains("max(") || text.contains("sum(");
+        let told = right.starts_with("ignoring(") || right.starts_with("on(");
+        let meets = labels(left) == labels(right) || (is_summed(left) && is_summed(right));
+        assert!(told || meets, "{line}");
     }
 }
 

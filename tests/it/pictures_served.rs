@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use maskline::{
-    carrier::simulator::{PhoneText, Way},
+    carrier::simulator::{Faults, PhoneText, Way},
     config::Settings,
     database,
     media::worker,
+    outbox::staff,
     serve::Service,
 };
 use serde_json::json;
@@ -96,6 +97,32 @@ async fn a_picture_is_served_for_a_day_to_whoever_has_its_url() {
     assert_eq!(status(url.clone()).await, 200);
     test.advance(SignedDuration::from_secs(1));
     assert_eq!(status(url).await, 404);
+}
+
+#[tokio::test]
+async fn a_picture_whose_text_is_sent_again_much_later_is_there() {
+    let settings = &[("MASKLINE_MEDIA_DAYS", "2")];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    let (ann, ben) = test.conversation().await;
+    ann.sends(None, &[test.hosts(png(3, 3))]).await;
+    test.faults(Faults { drop: 1.0, lose_receipt: 1.0, ..Faults::default() });
+    test.deliver().await;
+    test.faults(Faults::default());
+    for _ in 0..2 {
+        test.advance(SignedDuration::from_hours(36));
+        test.deliver().await;
+        worker::remove_old(&test.app).await.unwrap();
+    }
+    let id = test.column("select id::text from outbox where state = 'unknown'").await;
+    let mut conn = test.app.db.acquire().await.unwrap();
+    let now = test.app.clock.now();
+    staff::resend(&mut conn, id[0].parse().unwrap(), now).await.unwrap().unwrap();
+    test.deliver().await;
+    let sent =
+        test.simulator.phone(&ben.number).into_iter().filter(|text| !text.media_urls.is_empty());
+    let sent: Vec<_> = sent.collect();
+    assert_eq!(sent.len(), 2, "once lost, once sent again");
+    assert_eq!(test.http.get(&sent[1].media_urls[0]).send().await.unwrap().status(), 200);
 }
 
 #[tokio::test]

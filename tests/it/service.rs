@@ -536,11 +536,30 @@ async fn it_is_not_ready_without_its_schema_or_its_database() {
     .await;
     assert_eq!(served.ready().await.0, 503);
     assert_eq!(served.get("/livez").await.status(), 200, "alive all the same");
-    assert_eq!(served.get("/metrics").await.status(), 200);
+    let metrics = served.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("maskline_database_up 0\n"), "{metrics}");
 
     tell(format!("alter database {name} allow_connections true")).await;
     let back = async { while served.ready().await.0 != 200 {} };
     soon("it finds its database again", back).await;
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_look_that_takes_long_does_not_say_that_the_database_is_away() {
+    let site = Site::new().await;
+    let served = site.serve().await;
+    let mut tx = PgConnection::connect(&site.database.url).await.unwrap();
+    let mut tx = tx.begin().await.unwrap();
+    sqlx::raw_sql("lock table outbox in access exclusive mode").execute(&mut *tx).await.unwrap();
+    let metrics = served.get("/metrics").await.text().await.unwrap();
+    tx.rollback().await.unwrap();
+    assert!(metrics.contains("maskline_database_up 1\n"), "{metrics}");
+    assert!(
+        metrics.contains("maskline_tasks_overdue 0\n"),
+        "what else there is, is said: {metrics}"
+    );
+    assert!(!metrics.contains("maskline_outbox_texts{"), "{metrics}");
     served.stop().await;
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     program::maskline,
-    support::{TestApp, Wishes},
+    support::{Phone, TestApp, Wishes},
 };
 
 /// The carrier accepts, and neither its answer nor a receipt comes.
@@ -181,6 +181,26 @@ async fn confirmations_and_codes_are_never_sent_again() {
     let refused = maskline(&test, &["outbox", "resend", &ids[0]]).failed();
     assert!(refused.contains("never sent again"), "{refused}");
     assert_eq!((ann.inbox().len(), ben.inbox().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn whose_words_staff_drop_early_is_told_once() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    test.faults(silent());
+    ann.texts("from Ann").await;
+    test.deliver().await;
+    test.faults(Faults::default());
+    let told =
+        |phone: &Phone| phone.inbox().iter().filter(|text| text.contains("from Ann")).count();
+    assert_eq!((told(&ann), told(&ben)), (0, 1), "not yet: its outcome may still come");
+    let ids = test.column("select id::text from outbox").await;
+    maskline(&test, &["outbox", "drop", &ids[0]]).done();
+    // The command's time is that of the computer; the test's stands still.
+    test.run("update outbox set due_at = queued_at where state = 'queued'").await;
+    test.deliver().await;
+    assert_eq!((told(&ann), told(&ben)), (1, 1), "{:?}", ann.inbox());
+    assert!(ann.last().contains("may not have"), "{}", ann.last());
 }
 
 #[tokio::test]
