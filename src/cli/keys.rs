@@ -1,14 +1,14 @@
 //! `maskline keys`: the keys under which numbers and texts are kept.
 
-use std::{io::IsTerminal, path::Path, time::Duration};
+use std::{io::IsTerminal, path::Path, slice, time::Duration};
 
 use clap::Subcommand;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
-use super::{Done, Failure};
+use super::{Done, Failure, by::By};
 use crate::{
-    audit::retain,
+    audit::{self, Record, retain},
     config,
     vault::{
         self, MasterKeys, Vault,
@@ -35,7 +35,11 @@ The setting is then, with a new key made on the spot: \"$(openssl rand -base64 3
 Keep the new key where you keep the old one, apart from the database and its backups: without it
 nobody can read the numbers and texts in there. Keep the old one as long as you keep backups from
 before.")]
-    Rotate,
+    Rotate {
+        /// Who does it.
+        #[command(flatten)]
+        by: By,
+    },
     /// Encrypt what a version before encryption wrote. Once, while nothing else runs.
     ///
     /// Needs the login that owns the tables, as `maskline migrate` does.
@@ -44,7 +48,11 @@ Example:  maskline migrate && maskline keys seal
 
 What was written before also stands in old backups, and in the free space of the tables until
 VACUUM FULL has run.")]
-    Seal,
+    Seal {
+        /// Who does it.
+        #[command(flatten)]
+        by: By,
+    },
 }
 
 /// Runs one of the commands.
@@ -55,19 +63,24 @@ pub async fn run(config: Option<&Path>, command: Keys) -> Done {
     let (url, (masters, _)) = config::database_url_and_pen(config)?;
     let db = super::open_at(&url).await?;
     match command {
-        Keys::Rotate => rotate(&db, &masters).await,
-        Keys::Seal => seal(&db, &masters).await,
+        Keys::Rotate { by } => rotate(&db, &masters, &by).await,
+        Keys::Seal { by } => seal(&db, &masters, &by).await,
     }
 }
 
-async fn rotate(db: &PgPool, masters: &MasterKeys) -> Done {
+async fn rotate(db: &PgPool, masters: &MasterKeys, by: &By) -> Done {
+    Vault::open(&mut *db.acquire().await?, masters).await?;
+    note(db, &by.record("keys_rotate", &format!("began to wrap keys by {}", masters.current())))
+        .await?;
     let mut conn = db.acquire().await?;
-    Vault::open(&mut conn, masters).await?;
     let mut said = Said::new();
     let rotated = vault::rotate(&mut conn, masters, |progress| {
         said.at_times(|| format!("{} keys wrapped anew, {} left", progress.done, progress.left));
     })
     .await?;
+    drop(conn);
+    let what = format!("{} keys wrapped by {}", rotated.done, masters.current());
+    note(db, &by.record("keys_rotate", &what)).await?;
     if rotated.unreadable > 0 {
         return Err(format!(
             "{} keys are wrapped by neither of the two master keys: add the one they need. Until \
@@ -84,7 +97,15 @@ async fn rotate(db: &PgPool, masters: &MasterKeys) -> Done {
     Ok(())
 }
 
-async fn seal(db: &PgPool, masters: &MasterKeys) -> Done {
+/// Puts on record what is done to the keys.
+async fn note(db: &PgPool, record: &Record) -> Done {
+    let mut tx = db.begin().await?;
+    let now = super::now(&mut tx).await?;
+    audit::record(&mut tx, slice::from_ref(record), now).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn seal(db: &PgPool, masters: &MasterKeys, by: &By) -> Done {
     let mut conn = db.acquire().await?;
     let vault = Vault::unlock(&mut conn, masters).await?;
     if !retain::is_owner(&mut conn).await? {
@@ -110,8 +131,9 @@ async fn seal(db: &PgPool, masters: &MasterKeys) -> Done {
     seal::finish(&mut *db.acquire().await?).await?;
     if total == 0 {
         println!("All is encrypted already.");
+        return Ok(());
     }
-    Ok(())
+    note(db, &by.record("keys_seal", &format!("{total} rows encrypted"))).await
 }
 
 async fn seal_some(db: &PgPool, vault: &Vault, part: Part) -> Result<usize, Failure> {

@@ -77,6 +77,9 @@ Example:  maskline optout add +12065550142 --evidence \"asked by phone, ticket 4
         /// A table for people, JSON for programs.
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
+        /// Who looks.
+        #[command(flatten)]
+        by: By,
     },
 }
 
@@ -115,9 +118,15 @@ pub async fn run(config: Option<&Path>, command: OptOut) -> Done {
             }
             Ok(())
         }
-        OptOut::List { format } => {
+        OptOut::List { format, by } => {
             let (db, pen) = super::open_with_pen(config).await?;
-            list::print(&consent::list(&mut *db.acquire().await?, &pen.vault).await?, format)
+            let mut tx = db.begin().await?;
+            let listed = consent::list(&mut tx, &pen.vault).await?;
+            let now = super::now(&mut tx).await?;
+            let record = by.record("optout_list", &format!("listed {} opt-outs", listed.len()));
+            audit::record(&mut tx, &[record], now).await?;
+            tx.commit().await?;
+            list::print(&listed, format)
         }
     }
 }

@@ -199,7 +199,9 @@ async fn the_list_shows_who_since_when_and_why_and_never_a_number() {
     let staff = (&listed[1]["rule"], &listed[1]["channel"], &listed[1]["evidence"]);
     assert_eq!(staff, (&json!("staff_opt_out"), &json!("staff"), &json!("ticket 4711")));
 
-    let table = maskline(&test, &["optout", "list"]).done();
+    let table = maskline(&test, &["optout", "list", "--by", "ann"]).done();
+    let seen = "select detail from audit_record where rule = 'optout_list' order by at desc, id desc limit 1";
+    assert_eq!(test.column(seen).await, ["by ann: listed 2 opt-outs"]);
     assert_eq!(table.lines().count(), 3);
     assert!(table.contains("…87") && table.contains("2026-03-01 12:00 UTC"), "{table}");
     let person: String = test.value("select id::text from person where number like '%42'").await;

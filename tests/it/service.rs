@@ -472,6 +472,26 @@ async fn the_private_listener_tells_how_it_is() {
 }
 
 #[tokio::test]
+async fn it_does_not_start_with_another_key_or_none_and_changes_nothing() {
+    let site = Site::new().await;
+    site.serve().await.stop().await;
+    let everything = "select count(*) || ' ' || coalesce(max(id::text), '') from audit_record";
+    let before = site.column(everything).await;
+    let other = "AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    for (key, says) in [(other, "is not this database's"), ("", "MASKLINE_MASTER_KEY is empty")] {
+        let carrier = site.simulator.url();
+        let mut settings = site.settings(&carrier);
+        settings.retain(|(name, _)| *name != "MASKLINE_MASTER_KEY");
+        settings.push(("MASKLINE_MASTER_KEY", key));
+        let said = run("serve", &settings).await;
+        assert_eq!(said.code, Some(1), "{}", said.err);
+        assert!(said.err.contains(says) && !said.err.contains(other), "{}", said.err);
+    }
+    assert_eq!(site.column(everything).await, before);
+    site.serve().await.stop().await;
+}
+
+#[tokio::test]
 async fn the_metrics_tell_how_full_the_pool_is() {
     let site = Site::new().await;
     let env = [("DATABASE_URL", site.database.app_url.as_str())];

@@ -1,14 +1,15 @@
 //! What a dump of the database gives away: nothing that a person's number, words or pictures say. And
 //! the keys: one that is wrong or missing stops the start, and the master key is changed on the way.
 
-use maskline::vault::{OpenError, Vault};
+use maskline::vault::{self, OpenError, Vault};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
+use tokio::sync::Notify;
 
 use crate::{
     pictures::png,
-    program::{maskline, maskline_with},
-    support::{Database, MASTER_KEY, NUMBER, TestApp, flat},
+    program::{maskline, maskline_reading, maskline_with},
+    support::{Database, MASTER_KEY, NUMBER, TestApp, Wishes, flat},
 };
 
 const OTHER_KEY: &str = "//79/Pv6+fj39vX08/Lx8O/u7ezr6uno5+bl5OPi4eA=";
@@ -142,6 +143,50 @@ async fn the_master_key_is_changed_while_people_talk() {
 }
 
 #[tokio::test]
+async fn a_change_of_the_master_key_that_is_cut_off_goes_on_where_it_was() {
+    // As every process is started before: it knows both.
+    let known = format!("{MASTER_KEY},{OTHER_KEY}");
+    let settings = &[("MASKLINE_MASTER_KEY", known.as_str())];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    let (_, ben) = test.conversation().await;
+    let many: String = (0..700).map(|n| format!("+1303555{n:04}\n")).collect();
+    maskline_reading(&test, &["optout", "add", "-", "--channel", "import"], &many).done();
+    let left = "select count(*) from person
+         where substr(wrapped_key, 1, 8) = (select substr(wrapped_key, 1, 8) from before)";
+    test.run("create table before as select wrapped_key from person limit 1").await;
+    assert_eq!(test.value::<i64>(left).await, 702);
+
+    let both = format!("{OTHER_KEY},{MASTER_KEY}");
+    let (masters, cut) = (both.parse().unwrap(), Notify::new());
+    let mut conn = test.db.acquire().await.unwrap();
+    let mut told = Vec::new();
+    tokio::select! {
+        biased;
+        () = cut.notified() => {}
+        done = vault::rotate(&mut conn, &masters, |progress| {
+            told.push((progress.done, progress.left));
+            cut.notify_one();
+        }) => panic!("not cut off: {done:?}"),
+    }
+    assert_eq!(told, [(500, 202)]);
+    assert_eq!(test.value::<i64>(left).await, 202);
+
+    // The two keys of the database itself come last. Those whose keys are wrapped anew talk on with those whose keys are not.
+    ben.texts("still here").await;
+    test.phone("+12065550199").texts("HELP").await;
+    test.deliver().await;
+    let rotate = ["keys", "rotate", "--by", "ann"];
+    let said = maskline_with(&test, &rotate, &[("MASKLINE_MASTER_KEY", &both)]).done();
+    assert!(said.starts_with("205 keys wrapped anew by "), "{said}");
+    assert_eq!(test.value::<i64>(left).await, 0);
+    let noted = "select detail from audit_record where rule = 'keys_rotate' order by at, id";
+    let noted = test.column(noted).await;
+    let [began, ended] = &noted[..] else { panic!("{noted:?}") };
+    assert!(began.starts_with("by ann: began to wrap keys by "), "{began}");
+    assert!(ended.starts_with("by ann: 205 keys wrapped by "), "{ended}");
+}
+
+#[tokio::test]
 async fn while_a_key_is_wrapped_by_another_the_old_one_stays_needed() {
     let test = TestApp::start().await;
     test.conversation().await;
@@ -232,13 +277,13 @@ async fn what_a_version_before_encryption_wrote_is_sealed_once() {
 
     let vault = Vault::unlock(&mut conn, &masters).await.unwrap();
     let mut counts = Vec::new();
-    for part in maskline::vault::seal::Part::ALL {
+    for part in vault::seal::Part::ALL {
         let mut tx = conn.begin().await.unwrap();
-        counts.push(maskline::vault::seal::seal(&mut tx, &vault, part).await.unwrap());
+        counts.push(vault::seal::seal(&mut tx, &vault, part).await.unwrap());
         tx.commit().await.unwrap();
     }
     assert_eq!(counts, [2, 1, 0, 1, 3]);
-    maskline::vault::seal::finish(&mut conn).await.unwrap();
+    vault::seal::finish(&mut conn).await.unwrap();
     Vault::open(&mut conn, &masters).await.unwrap();
 
     let dump: Vec<String> = sqlx::query_scalar(

@@ -153,6 +153,11 @@ fn is_filtered(what: &Export) -> bool {
 async fn sealed(config: Option<&Path>, what: &Export) -> Done {
     let db = open(config).await?;
     let to = private_file(&what.to)?;
+    let mut tx = db.begin().await?;
+    let now = now(&mut tx).await?;
+    let record = what.by.record("audit_export", "an export of the whole trail, words encrypted");
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
     let mut conn = db.acquire().await?;
     let count = export::write(&mut conn, BufWriter::new(to), tell).await?;
     println!("{count} records in {}", what.to.display());

@@ -12,7 +12,9 @@ use sqlx::PgConnection;
 use super::{Expression, Failed, PATH, Page, Sent, address, asked, kept, typed, wrong};
 use crate::{
     app::App,
+    audit,
     console::{visitor::Visitor, words},
+    database,
     ids::{SavedSearchId, StaffId},
     vault::{Field, Vault},
 };
@@ -61,11 +63,14 @@ pub(in crate::console) async fn save(
         Err(problem) => return Ok(wrong(&visitor, &app, typed(&read), problem)),
     };
     let mut tx = app.db.begin().await?;
+    let now = database::time(&mut tx, &app.clock).await?;
     let whole = (visitor.id(), name.as_str(), &read);
-    if !insert(&mut tx, &app.pen.vault, whole, app.clock.now()).await? {
+    let Some(id) = insert(&mut tx, &app.pen.vault, whole, now).await? else {
         let problem = format!("You have {MOST} saved searches, which is the most. Remove one.");
         return Ok(wrong(&visitor, &app, typed(&read), problem));
-    }
+    };
+    let record = visitor.record("search_save", &format!("saved search {id}"));
+    audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     Ok(Redirect::to("/search?done=saved").into_response())
 }
@@ -75,7 +80,7 @@ async fn insert(
     vault: &Vault,
     (of, name, read): (StaffId, &str, &Expression),
     now: Timestamp,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Option<SavedSearchId>> {
     let id = SavedSearchId::new();
     let scope = serde_json::to_vec(&(read.to_text(), &read.words));
     let scope = scope.map_err(|error| sqlx::Error::Encode(error.into()))?;
@@ -100,7 +105,7 @@ async fn insert(
     )
     .execute(conn)
     .await?;
-    Ok(saved.rows_affected() == 1)
+    Ok((saved.rows_affected() == 1).then_some(id))
 }
 
 /// Opens one: leads to its address, its words kept anew.
@@ -136,15 +141,20 @@ pub(in crate::console) async fn remove(
     Path(id): Path<String>,
 ) -> Page {
     let id: SavedSearchId = id.parse().map_err(|_| Failed::Nothing)?;
+    let mut tx = app.db.begin().await?;
     let removed = sqlx::query!(
         "delete from saved_search where id = $1 and staff_id = $2",
         id as _,
         visitor.id() as _,
     )
-    .execute(&mut *app.db.acquire().await?)
+    .execute(&mut *tx)
     .await?;
     if removed.rows_affected() == 0 {
         return Err(Failed::Nothing);
     }
+    let now = database::time(&mut tx, &app.clock).await?;
+    let record = visitor.record("search_remove", &format!("removed saved search {id}"));
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
     Ok(Redirect::to("/search?done=removed").into_response())
 }

@@ -136,9 +136,18 @@ impl<'a> Desk<'a> {
         answer(with(get, Some(cookie))).await
     }
 
-    /// Posts a form as a browser does from a page of the console.
+    /// Posts a form as a browser does from a page of the console. What is done is on record.
     pub async fn post(&self, path: &str, cookie: Option<&str>, form: &[(&str, String)]) -> Answer {
-        self.post_saying(path, cookie, form, &[("sec-fetch-site", "same-origin")]).await
+        let staff = "select count(*) from audit_record where kind = 'staff'";
+        let before: i64 = self.test.value(staff).await;
+        let answer =
+            self.post_saying(path, cookie, form, &[("sec-fetch-site", "same-origin")]).await;
+        // Where it leads to the sign-in nothing was done; what is looked for is on record once it is shown.
+        let is_done = answer.status == 303 && answer.location.as_deref() != Some("/sign-in");
+        if is_done && !["/search", "/subjects"].contains(&path) {
+            assert!(self.test.value::<i64>(staff).await > before, "{path} is not on record");
+        }
+        answer
     }
 
     /// The same, with these headers.

@@ -552,6 +552,9 @@ async fn a_process_that_is_killed_is_followed_by_another() {
         .unwrap();
     let first = site.serve_with(only, &more).await;
     until(&test, "select state from export_job", "running").await;
+    while fs::read_dir(&disk.0).unwrap().count() == 0 {
+        tokio::task::yield_now().await;
+    }
     first.signal("-KILL");
     first.ended().await;
     let left = disk.files();
