@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::{
     judge::judge,
     postgres::{Folder, Mortal},
-    print, size, turn,
+    left_out, print, size, turn,
     world::{Wishes, World},
 };
 use crate::sending::soon;
@@ -63,7 +64,7 @@ impl Drop for Disk {
 async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let _turn = turn().await;
     let Some(disk) = Disk::mount() else {
-        print("full disk", "skipped: only root may mount a small one");
+        left_out("full disk", "the right to mount a small one, which only root has");
         return;
     };
     let mut server = Mortal::start(&disk.path().join("kept")).await;
@@ -81,8 +82,9 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
         let full = async {
             let mut in_a_row = 0;
             while in_a_row < 20 {
-                for place in 0..world.places() - 2 {
-                    match world.tries_to_say(place).await {
+                let all = (0..world.places() - 2).map(|place| world.tries_to_say(place));
+                for status in join_all(all).await {
+                    match status {
                         Some(200) => in_a_row = 0,
                         Some(503) => in_a_row += 1,
                         // The carrier did not wait for it.
@@ -97,9 +99,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
         disk.free();
         let again = async {
             world.probe().await;
-            for place in 0..world.places() - 2 {
-                world.say(place).await;
-            }
+            join_all((0..world.places() - 2).map(|place| world.say(place))).await;
         };
         let watch = async {
             loop {
