@@ -56,6 +56,7 @@ mod reopen;
 mod replicas;
 mod retention;
 mod roles;
+mod round_trips;
 mod s3;
 mod samples;
 mod schema;
