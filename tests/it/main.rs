@@ -17,6 +17,7 @@ mod codes;
 mod consent;
 mod console;
 mod conversation;
+mod counted;
 mod crossing;
 mod dead_phones;
 mod dedupe;
