@@ -37,7 +37,9 @@ pub(super) async fn finish(
             trail::promises(effects, origin, pen, now).into_iter().unzip();
         records.extend(kept);
         let traceparent = traceparent.map(str::to_owned);
-        promises.extend(texts.into_iter().map(|text| Promise { traceparent: traceparent.clone(), ..text }));
+        promises.extend(
+            texts.into_iter().map(|text| Promise { traceparent: traceparent.clone(), ..text }),
+        );
     }
     for answer in promises.iter().filter_map(|promise| promise.answer) {
         metrics::counter!("maskline_answers_total", "answer" => answer).increment(1);

@@ -79,7 +79,8 @@ async fn words_cost_two_round_trips_between_begin_and_commit() {
     let database: url::Url = site.database().url.parse().unwrap();
     let through = cable.url(database.path().trim_start_matches('/'));
     // Nobody is there to take traces. They are written all the same, where they are built in.
-    let settings = [("DATABASE_URL", &*through), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
+    let settings =
+        [("DATABASE_URL", &*through), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
     let served = site.serve_with("serve", &settings).await;
     connect(&site).await;
     for n in 0..20 {

@@ -177,8 +177,7 @@ impl Round<'_> {
     }
 
     async fn receipt(&self, id: &str, status: &str, token: Option<TextId>) -> Noted {
-        let receipt =
-            Receipt { carrier_id: id.to_owned(), status: status.to_owned(), code: None };
+        let receipt = Receipt { carrier_id: id.to_owned(), status: status.to_owned(), code: None };
         let mut tx = self.app.db.begin().await.unwrap();
         let now = self.app.clock.now();
         let pen = &self.app.pen;

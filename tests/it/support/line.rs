@@ -51,7 +51,13 @@ impl Cable {
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder).unwrap();
         let line = watch::Sender::new(Line::Open);
-        let mut cable = Self { folder, server: server.parse().unwrap(), line, heard: Heard::default(), exchange: None };
+        let mut cable = Self {
+            folder,
+            server: server.parse().unwrap(),
+            line,
+            heard: Heard::default(),
+            exchange: None,
+        };
         cable.mend();
         cable
     }

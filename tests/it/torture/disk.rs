@@ -13,8 +13,9 @@ use tokio::time::sleep;
 
 use super::{
     judge::judge,
+    left_out,
     postgres::{Folder, Mortal},
-    left_out, print, size, turn,
+    print, size, turn,
     world::{Wishes, World},
 };
 use crate::sending::soon;
