@@ -72,7 +72,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let url = server.url();
     let world = World::start(Wishes {
         database_url: &url,
-        pairs: 4,
+        pairs: 6,
         settings: &[("MASKLINE_UNKNOWN", "resend")],
         replicas: vec![Vec::new(); 2],
     })
