@@ -7,7 +7,12 @@ use super::{
     apply,
     trail::{self, Origin},
 };
-use crate::{audit::Record, conversation::effect::Effect, outbox, vault::Pen};
+use crate::{
+    audit::Record,
+    conversation::effect::Effect,
+    outbox::{self, Promise},
+    vault::Pen,
+};
 
 /// What was decided and applied, and what brought it about.
 pub(super) struct Outcome<'a> {
@@ -25,20 +30,21 @@ pub(super) async fn finish(
     mut records: Vec<Record>,
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let (mut promises, mut traces) = (Vec::new(), Vec::new());
+    let mut promises = Vec::new();
     for Outcome { origin, effects, traceparent } in outcomes {
         records.extend(trail::records(effects, origin));
         let (texts, kept): (Vec<_>, Vec<_>) =
             trail::promises(effects, origin, pen, now).into_iter().unzip();
         records.extend(kept);
-        traces.extend(texts.iter().filter_map(|text| Some((text.id, (*traceparent)?))));
-        promises.extend(texts);
+        let traceparent = traceparent.map(str::to_owned);
+        promises.extend(
+            texts.into_iter().map(|text| Promise { traceparent: traceparent.clone(), ..text }),
+        );
     }
     for answer in promises.iter().filter_map(|promise| promise.answer) {
         metrics::counter!("maskline_answers_total", "answer" => answer).increment(1);
     }
     outbox::promise(conn, &promises, &records, now).await?;
-    outbox::keep_traces(conn, &traces).await?;
     for Outcome { origin, effects, .. } in outcomes {
         apply::keep_pictures(conn, origin, &promises, now).await?;
         apply::redirect(conn, origin, effects).await?;

@@ -114,6 +114,7 @@ pub(super) fn promises(
                     urgent: false,
                     once: false,
                     pictures: *pictures,
+                    traceparent: None,
                 };
                 let record = kept(&promise, to, origin.record(Kind::Relayed));
                 Some((promise, record.saying(author, &words)))
@@ -133,6 +134,7 @@ pub(super) fn promises(
                     urgent: answer.is_urgent(),
                     once: answer.is_said_once(),
                     pictures: false,
+                    traceparent: None,
                 };
                 let record = kept(&promise, to, origin.record(Kind::Answered));
                 Some((promise, record.saying(own, &words)))

@@ -96,6 +96,7 @@ async fn tell(
         urgent: false,
         once: false,
         pictures: false,
+        traceparent: None,
     };
     let record = Record {
         rule: promise.answer,

@@ -49,8 +49,13 @@ pub async fn unsettled(
            join person p on p.id = coalesce(o.sent_to, o.recipient_id)
            join masked_number m on m.id = o.masked_number_id
            left join person author on author.id = o.author_id
-           where o.state in ('unknown', 'sending')
-               and coalesce(o.tried_at, o.due_at) between $1 and $2
+           where o.id = any(array(
+               select id from outbox
+               where state = 'sending' and coalesce(tried_at, due_at) between $1 and $2
+               union all
+               select id from outbox
+               where state = 'unknown' and coalesce(tried_at, due_at) between $1 and $2
+           ))
            order by coalesce(o.tried_at, o.due_at), o.seq"#,
         from.to_sqlx() as _,
         to.to_sqlx() as _,

@@ -23,7 +23,6 @@ mod settle;
 mod settler;
 pub mod staff;
 mod told;
-mod traced;
 mod twice;
 mod unknown;
 pub mod worker;
@@ -39,7 +38,6 @@ pub use self::{
     held::release,
     pictures::open_until,
     redirect::redirect,
-    traced::keep_traces,
 };
 use crate::{
     audit::{self, Columns, Record},
@@ -85,6 +83,8 @@ pub struct Promise {
     pub once: bool,
     /// Has pictures, and is held until they are ready.
     pub pictures: bool,
+    /// The trace that called for it, in which it is sent, where one is written.
+    pub traceparent: Option<String>,
 }
 
 /// Seals the words of the text with this id, if there are any.
@@ -117,6 +117,7 @@ pub async fn promise(
     let urgent: Vec<_> = promises.iter().map(|promise| promise.urgent).collect();
     let once: Vec<_> = promises.iter().map(|promise| promise.once).collect();
     let pictures: Vec<_> = promises.iter().map(|promise| promise.pictures).collect();
+    let traces: Vec<_> = promises.iter().map(|promise| promise.traceparent.clone()).collect();
     let give_up: Vec<Option<SqlTimestamp>> =
         promises.iter().map(|promise| promise.give_up_at.map(ToSqlx::to_sqlx)).collect();
     let records = Columns::of(records);
@@ -124,17 +125,17 @@ pub async fn promise(
         "with promised as (
              insert into outbox (id, kind, despite_optout, conversation_id, recipient_id,
                  masked_number_id, cause, body_sealed, author_id, queued_at, due_at, give_up_at,
-                 urgent, once, is_mms, held)
+                 urgent, once, is_mms, held, traceparent)
              select id, kind, despite_optout, conversation_id, recipient_id,
                  masked_number_id, cause, body, author_id, $1, $1, give_up_at, urgent, once,
-                 pictures, pictures
+                 pictures, pictures, traceparent
              from unnest($2::uuid[], $3::text[], $4::boolean[], $5::uuid[], $6::uuid[], $7::uuid[],
                  $8::text[], $9::bytea[], $10::timestamptz[], $11::boolean[], $12::boolean[],
-                 $25::boolean[], $26::uuid[])
+                 $25::boolean[], $26::uuid[], $28::text[])
                  with ordinality
                  as new (id, kind, despite_optout, conversation_id, recipient_id,
                      masked_number_id, cause, body, give_up_at, urgent, once, pictures, author_id,
-                     place)
+                     traceparent, place)
              order by place
          ), talked as (
              update conversation
@@ -181,6 +182,7 @@ pub async fn promise(
         &pictures,
         &authors as _,
         &records.authors as _,
+        &traces as _,
     )
     .execute(conn)
     .await?;

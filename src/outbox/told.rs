@@ -102,6 +102,7 @@ pub(super) async fn tell(
         urgent: answer.is_urgent(),
         once: answer.is_said_once(),
         pictures: false,
+        traceparent: None,
     };
     let record = Record {
         rule: notice.answer,

@@ -244,10 +244,8 @@ async fn deliver(
     };
     metrics::histogram!("maskline_outbox_wait_seconds").record(claim.waited);
     let began = Instant::now();
-    let is_fresh = asked.elapsed() < FRESH;
     let span = telemetry::going_on(claim.traceparent.as_deref());
-    let call = before(asked + OVER, carrier.send(&text).instrument(span));
-    let Some(outcome) = (if is_fresh { call.await } else { None }) else {
+    let Some(outcome) = while_fresh(asked, carrier.send(&text).instrument(span)).await else {
         tracing::warn!(id = %claim.id, "this worker was stopped for long: a claim is left to its lease");
         metrics::counter!("maskline_sends_total", "outcome" => "too_old").increment(1);
         return;
@@ -259,6 +257,14 @@ async fn deliver(
     one.report();
     // Nobody hears it only when the process ends; the lease tells, then.
     sent.send(one).ok();
+}
+
+/// Does the work for a claim that was asked for at this time, unless that is too old.
+async fn while_fresh<T>(asked: Instant, work: impl Future<Output = T>) -> Option<T> {
+    if asked.elapsed() >= FRESH {
+        return None;
+    }
+    before(asked + OVER, work).await
 }
 
 /// Does the work, unless it is too late. Each time before it goes on the clock is read: a timer
@@ -288,6 +294,36 @@ fn picture(app: &App, token: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        carrier::simulator::{self, Simulator},
+        config::FlowrouteSettings,
+    };
+
+    #[tokio::test]
+    async fn a_claim_of_31_seconds_ago_is_not_sent() {
+        let number = |text: &str| text.parse().unwrap();
+        let numbers = vec![number("+14155550100")];
+        let settings = simulator::Settings { numbers, ..simulator::Settings::default() };
+        let simulator = Simulator::start(settings).unwrap();
+        let carrier = Flowroute::new(&FlowrouteSettings {
+            url: simulator.url().parse().unwrap(),
+            access_key: "simulated".into(),
+            secret_key: "simulated".into(),
+        })
+        .unwrap();
+        let text = Outgoing {
+            to: number("+12065550142"),
+            from: number("+14155550100"),
+            body: "hello".to_owned(),
+            media_urls: Vec::new(),
+            dlr_callback: "http://127.0.0.1:9/".to_owned(),
+        };
+        let ago = |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        assert_eq!(while_fresh(ago(31), carrier.send(&text)).await, None);
+        assert_eq!(simulator.ledger().accepted.len(), 0);
+        while_fresh(ago(29), carrier.send(&text)).await.unwrap().unwrap();
+        assert_eq!(simulator.ledger().accepted.len(), 1);
+    }
 
     #[tokio::test]
     async fn what_is_too_late_is_not_even_begun() {

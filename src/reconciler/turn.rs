@@ -46,7 +46,7 @@ pub(super) async fn take(app: &App) -> sqlx::Result<Option<Turn>> {
                    or r.listed_at > t.now
                    or exists (
                        select from outbox o
-                       where o.state = 'unknown'
+                       where o.state = 'unknown' and o.passed_at is null
                            and coalesce(o.unknown_since, o.tried_at, o.due_at)
                                    + make_interval(secs => $4)
                                between r.listed_at and t.now

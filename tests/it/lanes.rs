@@ -159,7 +159,7 @@ impl Respond for Busy {
     }
 }
 
-async fn busy(everything: bool) -> (MockServer, TestApp) {
+pub async fn busy(everything: bool) -> (MockServer, TestApp) {
     let carrier = MockServer::start().await;
     let busy = Busy { everything, count: AtomicU32::new(0) };
     Mock::given(matchers::any()).respond_with(busy).mount(&carrier).await;
@@ -177,7 +177,7 @@ async fn busy(everything: bool) -> (MockServer, TestApp) {
 }
 
 /// Lets half a minute pass, in which somebody else asks for help.
-async fn half_a_minute(test: &TestApp, n: usize) {
+pub async fn half_a_minute(test: &TestApp, n: usize) {
     test.phone(&format!("+12065550{}", 200 + n)).texts("HELP").await;
     test.deliver().await;
     test.advance(SignedDuration::from_secs(30));

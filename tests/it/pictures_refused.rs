@@ -91,6 +91,26 @@ async fn what_only_claims_to_be_a_picture_harms_nobody() {
     assert_eq!(reasons(&test).await, ["broken", "broken", "broken", "too_large", "too_large"]);
 }
 
+#[tokio::test]
+async fn whoever_hides_the_size_of_a_picture_may_send_no_larger_one() {
+    let test = TestApp::start().await;
+    let people = test.conversation().await;
+    let streamed = |size: usize| {
+        let mut bytes = jpeg(20, 20, 80);
+        bytes.resize(size, 0);
+        let mime_type = "image/jpeg".to_owned();
+        test.simulator.host(File { mime_type, bytes: bytes.into(), fate: FileFate::Streamed })
+    };
+    let most = 15 * 1024 * 1024;
+    words_go(&test, &people, &[streamed(most + 1)], PICTURE_LOST, 0).await;
+    assert_eq!(reasons(&test).await, ["too_large"]);
+    let (ann, ben) = &people;
+    ann.sends(Some("as large as may be"), &[streamed(most)]).await;
+    test.deliver().await;
+    let arrived = last(ben, &test);
+    assert_eq!((arrived.body.as_str(), arrived.media_urls.len()), ("as large as may be", 1));
+}
+
 /// The check sum of a PNG's chunk.
 fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0_u32, |sum, byte| {

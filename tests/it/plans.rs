@@ -1,5 +1,7 @@
 //! What is done for every text reads by an index, however many rows there are.
 
+mod leaving;
+
 use maskline::{
     audit::{
         Kind,

@@ -3,6 +3,10 @@
 use jiff::SignedDuration;
 use maskline::outbox::worker;
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers};
 
 use crate::support::{NUMBER, TestApp, Wishes, flat};
@@ -73,5 +77,34 @@ async fn a_redirect_takes_neither_a_text_nor_the_keys_elsewhere() {
         worker::step(&test.app, &test.carrier).await.unwrap();
         assert!(elsewhere.received_requests().await.unwrap().is_empty(), "{status}");
         assert_eq!(test.column("select distinct state from outbox").await, ["queued"]);
+    }
+}
+
+#[tokio::test]
+async fn where_tls_fails_the_carrier_has_certainly_not_accepted() {
+    for answer in [&b"220 no TLS is spoken here\r\n"[..], b""] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut caller, _) = listener.accept().await.unwrap();
+                // It has said what it wants before it is answered, or the connection ends.
+                caller.read_u8().await.ok();
+                caller.write_all(answer).await.ok();
+            }
+        });
+        let wishes = Wishes { carrier_url: Some(url), ..Wishes::default() };
+        let mut test = TestApp::wishing(wishes).await;
+        test.leave_promises();
+        let help = flat("help", &test.ann().number, NUMBER, "HELP");
+        assert_eq!(test.post(&help).await, 200);
+        for attempt in 1..3 {
+            worker::step(&test.app, &test.carrier).await.unwrap();
+            let state = test.column("select state || ' ' || attempt from outbox").await;
+            assert_eq!(state, [format!("queued {attempt}")]);
+            test.advance(SignedDuration::from_secs(5));
+        }
+        let unknown = "select count(*) from audit_record where kind = 'unknown'";
+        assert_eq!(test.value::<i64>(unknown).await, 0);
     }
 }

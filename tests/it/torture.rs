@@ -22,6 +22,8 @@ use std::fmt::Display;
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::browser::say;
+
 /// Waits for the turn of a test: each has the computer for itself, as far as it can.
 async fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::const_new(());
@@ -38,7 +40,12 @@ fn is_full() -> bool {
     std::env::var("MASKLINE_TORTURE").is_ok_and(|size| size == "full")
 }
 
-#[expect(clippy::print_stdout, reason = "the counts are for whoever runs it")]
+/// Says the counts past the test runner, for whoever runs it.
 fn print(what: &str, counts: impl Display) {
-    println!("torture {what}: {counts}");
+    say(&format!("torture {what}: {counts}"));
+}
+
+/// Says that a test was not run, and what it needs.
+fn left_out(what: &str, needs: &str) {
+    say(&format!("LEFT OUT: torture {what} needs {needs}"));
 }

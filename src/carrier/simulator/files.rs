@@ -1,20 +1,24 @@
 //! The files that phones sent, as the carrier gives them out: to whoever has the URL.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, convert::Infallible, sync::Arc};
 
 use axum::{
     Json, Router,
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{DefaultBodyLimit, Path, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use futures_util::stream;
 
 use super::{Media, shared::Shared};
 
 /// The largest file that a phone may send through the control routes, in bytes.
 const LARGEST: usize = 16 * 1024 * 1024;
+
+/// How much of a streamed file goes at once, in bytes.
+const PIECE: usize = 64 * 1024;
 
 /// A file that a phone sent, and how the carrier gives it out.
 #[derive(Debug, Clone)]
@@ -32,6 +36,8 @@ pub struct File {
 pub enum FileFate {
     /// They get it.
     Given,
+    /// They get it piece by piece, and hear nothing of its size.
+    Streamed,
     /// They are sent elsewhere.
     Redirect(String),
     /// They get this status and nothing else.
@@ -77,6 +83,12 @@ async fn give(State(shared): State<Arc<Shared>>, Path(name): Path<String>) -> Re
     let Some(file) = file else { return StatusCode::NOT_FOUND.into_response() };
     match file.fate {
         FileFate::Given => ([(header::CONTENT_TYPE, file.mime_type)], file.bytes).into_response(),
+        FileFate::Streamed => {
+            let piece = |at| file.bytes.slice(at..file.bytes.len().min(at + PIECE));
+            let pieces: Vec<_> = (0..file.bytes.len()).step_by(PIECE).map(piece).collect();
+            let pieces = stream::iter(pieces.into_iter().map(Ok::<_, Infallible>));
+            ([(header::CONTENT_TYPE, file.mime_type)], Body::from_stream(pieces)).into_response()
+        }
         FileFate::Redirect(to) => (StatusCode::FOUND, [(header::LOCATION, to)]).into_response(),
         FileFate::Status(status) => {
             StatusCode::from_u16(status).unwrap_or(StatusCode::IM_A_TEAPOT).into_response()

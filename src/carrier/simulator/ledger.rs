@@ -47,6 +47,9 @@ pub struct Accepted {
     pub status: Option<String>,
     /// Where its receipts were asked to go.
     pub dlr_callback: Option<String>,
+    /// The connection was closed instead of an answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unanswered: bool,
 }
 
 /// A text that a phone sent.
@@ -100,6 +103,8 @@ pub(super) struct Message {
     pub(super) media_urls: Vec<String>,
     pub(super) at: Timestamp,
     pub(super) dlr_callback: Option<String>,
+    /// Of one that was accepted: its answer was never given.
+    pub(super) unanswered: bool,
     /// What became of it so far, posted or not.
     pub(super) receipts: Vec<(Receipt, Timestamp)>,
     /// The furthest receipt that was posted.
@@ -214,6 +219,7 @@ fn accepted(message: &Message) -> Accepted {
         at: message.at,
         status: message.sent.map(|receipt| receipt.status().to_owned()),
         dlr_callback: message.dlr_callback.clone(),
+        unanswered: message.unanswered,
     }
 }
 

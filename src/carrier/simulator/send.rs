@@ -106,6 +106,7 @@ fn check(shared: &Shared, data: Data) -> Result<Message, Problem> {
         media_urls,
         at: shared.settings.clock.now(),
         dlr_callback,
+        unanswered: false,
         receipts: Vec::new(),
         sent: None,
     })
@@ -141,7 +142,7 @@ fn judge(shared: &Arc<Shared>, message: Message, fate: SendFate) -> Result<(), P
     if state.book.is_blocked(&message.to, &message.from) {
         return Err(Problem::opted_out());
     }
-    state.book.write(message.clone());
+    state.book.write(Message { unanswered: fate.drop, ..message.clone() });
     if !fate.fail {
         state.book.show(&message);
     }

@@ -141,6 +141,7 @@ fn message(shared: &Shared, text: NewText) -> Message {
         media: text.media,
         at: shared.settings.clock.now(),
         dlr_callback: None,
+        unanswered: false,
         receipts: Vec::new(),
         sent: None,
     }

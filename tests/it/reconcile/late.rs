@@ -202,3 +202,23 @@ async fn late_words_after_the_end_reach_nobody() {
     assert_eq!(ben.inbox().len(), before);
     assert!(ann.last().starts_with("Your conversation here is over"), "{}", ann.last());
 }
+
+#[tokio::test]
+async fn what_the_list_shows_late_is_found_for_15_minutes() {
+    let test = started().await;
+    let (ann, ben) = test.conversation().await;
+    minutes(&test, 20).await;
+    // The watermark stays 3 minutes behind, and the overlap begins there.
+    for seconds in [14 * 60, (3 + 14) * 60 + 30] {
+        let (late, before) = (SignedDuration::from_secs(seconds), ben.inbox().len());
+        test.advance(-late);
+        lost(&test, &ann, &format!("shown {seconds} s late")).await;
+        test.advance(late);
+        minutes(&test, 1).await;
+        let came = since(&ben, before);
+        assert!(
+            came.len() == 1 && came[0].ends_with(&format!("shown {seconds} s late")),
+            "{came:?}"
+        );
+    }
+}

@@ -1,12 +1,18 @@
 //! The line between the app and its database, which a test can cut and let fall silent.
 
 use std::{
+    io,
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll, ready},
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, copy_bidirectional},
+    io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional},
     net::{TcpStream, UnixListener, UnixStream},
     sync::watch,
     task::JoinHandle,
@@ -25,9 +31,13 @@ pub struct Cable {
     folder: PathBuf,
     server: url::Url,
     line: watch::Sender<Line>,
+    heard: Heard,
     /// Who takes connections and holds them; none while the line is cut.
     exchange: Option<JoinHandle<()>>,
 }
+
+/// What each connection has sent to the server.
+type Heard = Arc<Mutex<Vec<Vec<u8>>>>;
 
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -41,7 +51,13 @@ impl Cable {
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir(&folder).unwrap();
         let line = watch::Sender::new(Line::Open);
-        let mut cable = Self { folder, server: server.parse().unwrap(), line, exchange: None };
+        let mut cable = Self {
+            folder,
+            server: server.parse().unwrap(),
+            line,
+            heard: Heard::default(),
+            exchange: None,
+        };
         cable.mend();
         cable
     }
@@ -64,6 +80,11 @@ impl Cable {
         pairs.append_pair("sslmode", "disable");
         drop(pairs);
         url.into()
+    }
+
+    /// What each connection has sent to the server so far, byte for byte.
+    pub fn heard(&self) -> Vec<Vec<u8>> {
+        self.heard.lock().unwrap().clone()
     }
 
     /// Ends every connection and lets no new one in, as a server does that has stopped.
@@ -94,7 +115,12 @@ impl Cable {
             let socket = self.folder.join(".s.PGSQL.5432");
             std::fs::remove_file(&socket).ok();
             let listener = UnixListener::bind(socket).unwrap();
-            let exchange = exchange(listener, self.server.clone(), self.line.subscribe());
+            let exchange = exchange(
+                listener,
+                self.server.clone(),
+                self.line.subscribe(),
+                Arc::clone(&self.heard),
+            );
             self.exchange = Some(tokio::spawn(exchange));
         }
     }
@@ -109,14 +135,63 @@ impl Drop for Cable {
     }
 }
 
-async fn exchange(listener: UnixListener, server: url::Url, line: watch::Receiver<Line>) {
+async fn exchange(
+    listener: UnixListener,
+    server: url::Url,
+    line: watch::Receiver<Line>,
+    heard: Heard,
+) {
     let mut calls = tokio::task::JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
+        let which = {
+            let mut heard = heard.lock().unwrap();
+            heard.push(Vec::new());
+            heard.len() - 1
+        };
+        let client = Tapped { client, heard: Arc::clone(&heard), which };
         calls.spawn(carry(client, server.clone(), line.clone()));
     }
 }
 
-async fn carry(mut client: UnixStream, server: url::Url, mut line: watch::Receiver<Line>) {
+/// A client whose words are kept.
+struct Tapped {
+    client: UnixStream,
+    heard: Heard,
+    which: usize,
+}
+
+impl AsyncRead for Tapped {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.client).poll_read(context, buffer))?;
+        self.heard.lock().unwrap()[self.which].extend_from_slice(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tapped {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.client).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.client).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.client).poll_shutdown(context)
+    }
+}
+
+async fn carry(mut client: Tapped, server: url::Url, mut line: watch::Receiver<Line>) {
     if line.wait_for(|line| *line == Line::Open).await.is_err() {
         return;
     }

@@ -11,11 +11,13 @@ use std::{
     time::Duration,
 };
 
+use maskline::clock::Clock;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     judge::judge,
+    left_out,
     postgres::Folder,
     print, size, turn,
     world::{Wishes, World},
@@ -33,13 +35,24 @@ fn make(library: &Path) -> bool {
     cfg!(target_os = "linux") && made.is_ok_and(|status| status.success())
 }
 
+/// How many hours the clock of each process is off.
+async fn off(world: &World) -> Vec<i64> {
+    let mut off = Vec::new();
+    for replica in world.replicas.lock().await.iter().flatten() {
+        let shown = replica.clock().await;
+        let minutes = shown.duration_since(Clock::System.now()).as_mins();
+        off.push((minutes + minutes.signum() * 15) / 60);
+    }
+    off
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clock_that_jumps_by_an_hour_ends_nothing_early_and_takes_no_lease() {
     let _turn = turn().await;
     let (folder, database) = (Folder::new(), Database::migrated().await);
     let library = folder.0.join("clock.so");
     if !make(&library) {
-        print("clock jumps", "skipped: needs Linux and cc");
+        left_out("clock jumps", "Linux and cc");
         return;
     }
     let offsets = ["first", "second"].map(|name| folder.0.join(name));
@@ -63,6 +76,7 @@ async fn a_clock_that_jumps_by_an_hour_ends_nothing_early_and_takes_no_lease() {
         replicas: offsets.iter().map(clock).collect(),
     })
     .await;
+    assert_eq!(off(&world).await, [0, 0]);
     let (jumps, enough) = (size(4, 20), CancellationToken::new());
     let jump = async {
         for turn in 0..jumps {
@@ -70,7 +84,9 @@ async fn a_clock_that_jumps_by_an_hour_ends_nothing_early_and_takes_no_lease() {
             shift([0, 0]);
             world.text(opener, "START", &format!("jump-start-{turn}")).await;
             let code = code_in(&world.inbox(opener, 1).await[0]).unwrap();
-            shift([[1, 1], [-1, 1], [-1, -1], [1, -1]][turn % 4]);
+            let hours = [[1, 1], [-1, 1], [-1, -1], [1, -1]][turn % 4];
+            shift(hours);
+            assert_eq!(off(&world).await, hours, "the clocks are set");
             sleep(Duration::from_millis(500)).await;
             // The code still opens, whoever's clock says that it has expired.
             world.text(joiner, &format!("JOIN {code}"), &format!("jump-join-{turn}")).await;

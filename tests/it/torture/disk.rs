@@ -8,10 +8,12 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::{
     judge::judge,
+    left_out,
     postgres::{Folder, Mortal},
     print, size, turn,
     world::{Wishes, World},
@@ -63,14 +65,14 @@ impl Drop for Disk {
 async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let _turn = turn().await;
     let Some(disk) = Disk::mount() else {
-        print("full disk", "skipped: only root may mount a small one");
+        left_out("full disk", "the right to mount a small one, which only root has");
         return;
     };
     let mut server = Mortal::start(&disk.path().join("kept")).await;
     let url = server.url();
     let world = World::start(Wishes {
         database_url: &url,
-        pairs: 4,
+        pairs: 6,
         settings: &[("MASKLINE_UNKNOWN", "resend")],
         replicas: vec![Vec::new(); 2],
     })
@@ -81,8 +83,9 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
         let full = async {
             let mut in_a_row = 0;
             while in_a_row < 20 {
-                for place in 0..world.places() - 2 {
-                    match world.tries_to_say(place).await {
+                let all = (0..world.places() - 2).map(|place| world.tries_to_say(place));
+                for status in join_all(all).await {
+                    match status {
                         Some(200) => in_a_row = 0,
                         Some(503) => in_a_row += 1,
                         // The carrier did not wait for it.
@@ -97,9 +100,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
         disk.free();
         let again = async {
             world.probe().await;
-            for place in 0..world.places() - 2 {
-                world.say(place).await;
-            }
+            join_all((0..world.places() - 2).map(|place| world.say(place))).await;
         };
         let watch = async {
             loop {

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use maskline::carrier::simulator::Faults;
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    is_full,
     judge::judge,
     print, size, turn,
     world::{Wishes, World},
@@ -38,9 +40,13 @@ async fn killing_a_process_loses_nothing_and_doubles_nothing_unmarked() {
         }
         enough.cancel();
     };
+    let began = Instant::now();
     tokio::join!(world.talk(50, &enough), kill);
+    let took = began.elapsed().as_secs_f64();
     world.settle(Some(Duration::from_secs(2))).await;
     let verdict = judge(&world).await;
-    print("kills", format_args!("{kills} kills, {verdict}"));
+    let rate = f64::from(world.said()) / took;
+    print("kills", format_args!("{kills} kills, {rate:.0} texts a second, {verdict}"));
     verdict.must_hold();
+    assert!(!is_full() || verdict.unknown > 0, "no kill met a request that was open");
 }

@@ -2,13 +2,15 @@
 
 use std::{net::SocketAddr, process::Stdio};
 
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    sync::watch,
 };
 
-use crate::sending::soon;
+use crate::{sending::soon, support::SECRET};
 
 /// The program, with nothing of our environment but the way to other programs.
 pub fn program(args: &[&str], env: &[(String, String)]) -> Command {
@@ -28,6 +30,8 @@ pub fn signal(signal: &str, process: u32) {
 pub struct Replica {
     child: Child,
     pub public: SocketAddr,
+    /// When it last logged that it got something odd, by its own clock.
+    odd: watch::Receiver<Option<Timestamp>>,
 }
 
 impl Replica {
@@ -48,13 +52,32 @@ impl Replica {
         };
         let public = soon("the service starts", listening).await;
         // Whoever does not read its log would stop it once the pipe is full.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self { child, public }
+        let (note, odd) = watch::channel(None);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.contains("a webhook brought neither") {
+                    let line: Value = serde_json::from_str(&line).unwrap();
+                    note.send_replace(line["timestamp"].as_str().map(|at| at.parse().unwrap()));
+                }
+            }
+        });
+        Self { child, public, odd }
     }
 
     /// Kills it, and waits until it is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
+    }
+
+    /// What its clock shows: the time of what it logs when it gets something odd.
+    pub async fn clock(&self) -> Timestamp {
+        let mut odd = self.odd.clone();
+        odd.mark_unchanged();
+        let url = format!("http://{}/api/message/{SECRET}", self.public);
+        let post = reqwest::Client::new().post(url).json(&json!({})).send();
+        assert_eq!(post.await.unwrap().status(), 200);
+        soon("it logs", odd.changed()).await.unwrap();
+        odd.borrow().unwrap()
     }
 
     /// Sends it a signal.

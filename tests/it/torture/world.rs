@@ -34,6 +34,8 @@ use crate::{
 const LONG: Duration = Duration::from_mins(5);
 /// How long until it is looked again.
 const GLANCE: Duration = Duration::from_millis(50);
+/// How many phones speak at the same instant.
+const GROUP: usize = 10;
 
 /// What a test wants.
 pub struct Wishes<'a> {
@@ -217,14 +219,21 @@ impl World {
         self.acknowledged[place].load(Ordering::Relaxed)
     }
 
-    /// All but the last pair talk, so many texts a second together, until it is enough.
+    /// How many texts of all phones were acknowledged.
+    pub fn said(&self) -> u32 {
+        (0..self.places()).map(|place| self.acknowledged(place)).sum()
+    }
+
+    /// All but the last pair talk, so many texts a second together, until it is enough. Whole groups
+    /// speak at one instant, so that their texts share commits.
     pub async fn talk(&self, per_second: u32, enough: &CancellationToken) {
         let places = self.places() - 2;
         let every = Duration::from_secs(1) * u32::try_from(places).unwrap() / per_second;
         let talk = |place: usize| async move {
-            let offset = every * u32::try_from(place).unwrap() / u32::try_from(places).unwrap();
+            let group = u32::try_from(place / GROUP * GROUP).unwrap();
+            let offset = every * group / u32::try_from(places).unwrap();
             let mut turns = interval_at(Instant::now() + offset, every);
-            turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
             while enough.run_until_cancelled(turns.tick()).await.is_some() {
                 self.say(place).await;
             }
