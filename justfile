@@ -43,8 +43,13 @@ ci:
 picture:
     PICTURE=docs/demo.png cargo test --test it browser
 
-# Measures the webhook beside pgbench: texts a second, and how long one takes at half of that (3 min).
+# Measures all that docs/performance.md says, one after another (50 min, 8 GB; the trail is for bench-audit).
 bench *options:
+    cargo bench --bench latency
+    cargo bench --bench figures -- webhook outbox process large soak {{ options }}
+
+# Measures the webhook beside pgbench: texts a second, and how long one takes at half of that (3 min).
+bench-webhook *options:
     cargo bench --bench figures -- webhook {{ options }}
 
 # Measures how many texts leave the outbox in a second, beside pgbench claiming and settling (2 min).
@@ -71,14 +76,9 @@ bench-audit *options:
 bench-soak *options:
     cargo bench --bench figures -- soak {{ options }}
 
-# Measures all that docs/performance.md says, one after another (35 min, 8 GB; without the soak 25).
-bench-all *options:
-    cargo bench --bench latency
-    cargo bench --bench figures -- webhook outbox process large soak {{ options }}
-
 # The same with little of everything, to see that it runs (2 min).
 bench-try:
-    just bench-all --seconds 2 --texts 4000 --webhooks 20000 --large-conversations 20000 \
+    just bench --seconds 2 --texts 4000 --webhooks 20000 --large-conversations 20000 \
         --large-records 200000 --soak-seconds 20
 
 # Kills processes, databases and answers by the hundred while phones talk (the small disk needs root).

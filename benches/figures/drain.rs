@@ -55,6 +55,12 @@ pub(crate) async fn measure(database: &Database, texts: u64) {
     }
 }
 
+/// How many texts leave in a second that stand ten behind one another in so many lanes.
+pub(crate) async fn rate(database: &Database, lanes: u64) -> f64 {
+    fill(database, lanes, 10).await;
+    per_second(lanes * 10, work(database).await)
+}
+
 /// A transaction that sees all that is there now, as a backup's does: no row that leaves can be
 /// removed until it ends.
 async fn snapshot(database: &Database) -> Transaction<'static, Postgres> {

@@ -149,6 +149,12 @@ async fn large(wishes: &Wishes) {
     let before = webhook::measure(&small, connections, seconds).await;
     let with_large = webhook::measure(&large, connections, seconds).await;
     let after = webhook::measure(&small, connections, seconds).await;
+    // As many lanes in both as the small one has people.
+    let lanes = 2 * wishes.conversations;
+    let mut outbox = Vec::new();
+    for database in [&small, &large, &small, &large, &small] {
+        outbox.push(drain::rate(database, lanes).await);
+    }
     small.stop().await;
     large.stop().await;
     let columns = ["connections", "pgbench", "one by one", "sharing"];
@@ -164,5 +170,12 @@ async fn large(wishes: &Wishes) {
             times(|row| row.sharing.per_second),
         ];
         table::row("", cells);
+    }
+    let slower = (outbox[0] + outbox[2] + outbox[4]) / 3.0 / f64::midpoint(outbox[1], outbox[3]);
+    table::heading("the outbox, ten texts for each person", &["texts/s", "times slower"]);
+    for (at, rate) in outbox.iter().enumerate() {
+        let (what, times) =
+            if at % 2 == 0 { ("small", "") } else { ("large", &*format!("{slower:.2}")) };
+        table::row(what, [format!("{rate:.0}"), times.to_owned()]);
     }
 }

@@ -149,8 +149,9 @@ async fn a_change_of_the_master_key_that_is_cut_off_goes_on_where_it_was() {
     let settings = &[("MASKLINE_MASTER_KEY", known.as_str())];
     let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
     let (_, ben) = test.conversation().await;
-    let many: String = (0..700).map(|n| format!("+1303555{n:04}\n")).collect();
-    maskline_reading(&test, &["optout", "add", "-", "--channel", "import"], &many).done();
+    let many: Vec<String> = (0..700).map(|n| format!("+1303555{n:04}")).collect();
+    maskline_reading(&test, &["optout", "add", "-", "--channel", "import"], &many.join("\n"))
+        .done();
     let left = "select count(*) from person
          where substr(wrapped_key, 1, 8) = (select substr(wrapped_key, 1, 8) from before)";
     test.run("create table before as select wrapped_key from person limit 1").await;
