@@ -45,6 +45,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// How many that were kept outside.
     pub kept: u64,
+    /// How many records the greatest of those counts whose root fits.
+    pub vouched: u64,
     /// How many records the greatest checkpoint covers whose root fits.
     pub covered: u64,
     /// How many records wait to be sealed.
@@ -159,8 +161,10 @@ impl Judge {
         while let Some((checkpoint, _)) = self.kept.front()
             && checkpoint.size <= self.position
         {
-            if let Some((checkpoint, name)) = self.kept.pop_front() {
-                self.compare(&checkpoint, name);
+            if let Some((checkpoint, name)) = self.kept.pop_front()
+                && self.compare(&checkpoint, name)
+            {
+                self.report.vouched = checkpoint.size;
             }
         }
     }
@@ -184,14 +188,15 @@ impl Judge {
         }
     }
 
-    fn compare(&mut self, checkpoint: &Checkpoint, name: String) {
+    /// Whether its root is that of as many leaves.
+    fn compare(&mut self, checkpoint: &Checkpoint, name: String) -> bool {
         if self.is_broken || checkpoint.size != self.tree.size() {
-            return;
+            return false;
         }
         if checkpoint.root == self.tree.root() {
             self.report.covered = checkpoint.size;
             self.order = Order::default();
-            return;
+            return true;
         }
         self.is_broken = true;
         if let Some(index) = self.order.broken {
@@ -202,6 +207,7 @@ impl Judge {
                 finding.last = Some(checkpoint.size - 1);
             }
         }
+        false
     }
 
     fn cut(&mut self, name: String) {

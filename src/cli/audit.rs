@@ -15,7 +15,10 @@ use uuid::Uuid;
 
 use super::{Done, Failure, by::By, list::Format};
 use crate::{
-    audit::{self, checkpoint},
+    audit::{
+        self,
+        checkpoint::{self, Outside},
+    },
     config,
 };
 
@@ -156,7 +159,8 @@ async fn print_checkpoint(config: Option<&Path>) -> Done {
     let db = super::open_at(&url).await?;
     let mut tx = db.begin().await?;
     let note = if let Some(signer) = &audit.signer {
-        checkpoint::sign(&mut tx, signer).await?
+        let outside = Outside::look(&audit.targets, signer).await;
+        checkpoint::sign(&mut tx, signer, outside).await?
     } else {
         eprintln!("MASKLINE_AUDIT_KEY is not set: this is the newest that was signed before");
         checkpoint::newest(&mut tx).await?.map(|(_, _, note)| note)

@@ -13,7 +13,7 @@ use maskline::audit::{
 use sqlx::{Connection, PgConnection};
 
 use crate::{
-    program::maskline,
+    program::{maskline, maskline_with},
     seal::{seal, sign, signer, signing, write},
     support::{Database, TestApp},
 };
@@ -260,16 +260,21 @@ async fn a_tail_that_is_cut_off_shows_by_a_kept_checkpoint() {
     assert!(!tamper.does(&with_checkpoints(11)).await.records.is_multiple_of(12));
 }
 
-/// Seals everything anew, after a forgery, and signs it with this key.
-async fn seal_anew(test: &TestApp, signer: &Signer) {
+/// Changes a record and seals everything anew, so that no checkpoint is left.
+pub(crate) async fn forge(test: &TestApp) {
     let forgery = format!(
-        "{FREE} update audit_record set body = 'forged' where {};
+        "{FREE} update audit_record set rule = 'forged' where {};
          delete from audit_leaf; delete from audit_checkpoint;
          update audit_seal set size = 0, frontier = '', watermark = 0",
         of(5)
     );
     test.run(&forgery).await;
     seal(test).await;
+}
+
+/// The same, signed with this key.
+async fn seal_anew(test: &TestApp, signer: &Signer) {
+    forge(test).await;
     checkpoint::make(&test.app, signer).await.unwrap().unwrap();
 }
 
@@ -360,6 +365,12 @@ async fn the_command_verifies_here_and_where_there_is_only_an_export_and_a_publi
     assert!(said.starts_with("intact: 12 records, 3 checkpoints in the trail, 1 kept"), "{said}");
     let said = maskline(&test, &["audit", "verify"]).done();
     assert!(said.contains("no kept checkpoint") && said.contains("no --key"), "{said}");
+    let configured = [("MASKLINE_AUDIT_CHECKPOINTS", path)];
+    let said = maskline_with(&test, &with_key[..4], &configured).done();
+    assert!(said.contains("1 kept outside") && !said.contains("no kept"), "{said}");
+    let said = maskline_with(&test, &with_key[..4], &[("MASKLINE_AUDIT_CHECKPOINTS", "/nowhere")]);
+    assert!(said.err.contains("/nowhere cannot be read"), "{said:?}");
+    assert!(said.done().contains("no kept checkpoint"));
 
     let file = folder.path("trail.jsonl");
     let said = maskline(&test, &["audit", "export", &file]).done();

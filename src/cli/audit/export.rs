@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     audit::{
-        self, Record, checkpoint, export,
+        self, Record,
+        checkpoint::{self, Outside},
+        export,
         extract::{self, Folder, Kind, Order, Progress},
         note::{Checkpoint, Signer},
         search::Query,
@@ -105,7 +107,8 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     let db = open_at(&url).await?;
     let vault = Vault::open(&mut *db.acquire().await?, &masters).await?;
     let folder = Folder::create(&what.to).map_err(|error| cannot("make", &what.to, &error))?;
-    let (query, note) = noted(&db, &vault, &signer, &what, reason).await?;
+    let outside = Outside::look(&audit.targets, &signer).await;
+    let (query, note) = noted(&db, &vault, (&signer, outside), &what, reason).await?;
     let mut tx = db.begin().await?;
     let requester = what.by.name();
     let order = Order {
@@ -163,7 +166,7 @@ async fn sealed(config: Option<&Path>, what: &Export) -> Done {
 async fn noted(
     db: &PgPool,
     vault: &Vault,
-    signer: &Signer,
+    signing: (&Signer, Outside),
     what: &Export,
     reason: &str,
 ) -> Result<(Query, String), Failure> {
@@ -183,7 +186,7 @@ async fn noted(
         return Err("nobody with this number is known: there is nothing of them here".into());
     };
     let filter = what.filters.filter(&mut tx, person).await?;
-    let note = covering(&mut tx, signer, what.checkpoint).await?;
+    let note = covering(&mut tx, signing, what.checkpoint).await?;
     let size = Checkpoint::read(&note)?.size;
     let query = Query::new(filter, what.keyword.as_deref(), None, now)?;
     let query = query.covered_by(size.cast_signed());
@@ -198,14 +201,14 @@ async fn noted(
 /// The checkpoint that counts so many records, or the newest.
 async fn covering(
     conn: &mut PgConnection,
-    signer: &Signer,
+    (signer, outside): (&Signer, Outside),
     size: Option<u32>,
 ) -> Result<String, Failure> {
     match size {
         Some(size) => checkpoint::of_size(conn, size.into()).await?.ok_or_else(|| {
             "there is no checkpoint that counts so many records: see the manifest of the earlier export".into()
         }),
-        None => checkpoint::sign(conn, signer).await?.ok_or_else(|| {
+        None => checkpoint::sign(conn, signer, outside).await?.ok_or_else(|| {
             "nothing is sealed yet: `maskline serve` does that within seconds".into()
         }),
     }

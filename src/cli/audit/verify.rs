@@ -13,7 +13,9 @@ use crate::{
     audit::{
         export,
         extract::{self, Verified},
+        kept,
         note::{Signer, Verifier},
+        publish::Target,
         verify::{Judge, Kept, Report},
         walk,
     },
@@ -31,7 +33,8 @@ pub struct Verify {
     /// replaced. Without it that of `MASKLINE_AUDIT_KEY`.
     #[arg(long = "key", value_name = "VERIFIER")]
     keys: Vec<Verifier>,
-    /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated.
+    /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated. Without
+    /// it, and without --export, those in the folders of `MASKLINE_AUDIT_CHECKPOINTS`.
     #[arg(long, value_name = "FOLDER|FILE")]
     checkpoints: Vec<PathBuf>,
     /// An export to verify instead of the database: a file of lines, or a folder.
@@ -42,7 +45,7 @@ pub struct Verify {
 pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
     let kept =
         what.checkpoints.iter().map(|path| read_kept(path)).collect::<Result<Vec<_>, _>>()?;
-    let kept: Vec<Kept> = kept.into_iter().flatten().collect();
+    let mut kept: Vec<Kept> = kept.into_iter().flatten().collect();
     let keys = |signer: Option<&Signer>| match signer {
         Some(signer) if what.keys.is_empty() => vec![signer.verifier()],
         _ => what.keys.clone(),
@@ -62,6 +65,9 @@ pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
         let has_key = !keys.is_empty();
         let db = open_at(&url).await?;
         let mut conn = db.acquire().await?;
+        if what.checkpoints.is_empty() {
+            kept = read_configured(&audit.targets, &keys).await;
+        }
         (walk::verify(&mut conn, Judge::new(keys, kept), tell).await?, has_key)
     };
     say(&report, has_key)
@@ -97,7 +103,7 @@ fn say(report: &Report, has_key: bool) -> Done {
     }
     if report.kept == 0 {
         println!(
-            "no kept checkpoint was given: whoever can change the whole database could have sealed it anew"
+            "no kept checkpoint was there to compare with: whoever can change the whole database could have sealed it anew"
         );
     }
     if !has_key {
@@ -135,6 +141,16 @@ fn say_of_folder(found: &Verified, kept: usize, has_key: bool) -> Done {
         println!("no --key was given: signatures were not checked");
     }
     Ok(())
+}
+
+/// The checkpoints that are kept in the folders of the settings.
+pub(super) async fn read_configured(targets: &[Target], keys: &[Verifier]) -> Vec<Kept> {
+    let origins: Vec<&str> = keys.iter().map(Verifier::name).collect();
+    let found = kept::read(targets, &origins).await;
+    for (folder, error) in found.unread {
+        eprintln!("what is kept in {} cannot be read: {error}", folder.display());
+    }
+    found.kept
 }
 
 /// The checkpoints in a file, or in a folder's files.

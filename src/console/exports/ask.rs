@@ -11,7 +11,11 @@ use serde::Deserialize;
 use super::store;
 use crate::{
     app::App,
-    audit::{self, checkpoint, checkpoint::SignError, extract::Kind},
+    audit::{
+        self,
+        checkpoint::{self, Outside, SignError},
+        extract::Kind,
+    },
     console::{
         page::{self, Asked, Failed, Frame, Page, Sent},
         request, say,
@@ -157,16 +161,17 @@ async fn covered(
     let Some(signer) = &app.settings.audit.signer else {
         return Ok(Err("Exports are signed, and no signing key is set."));
     };
-    match checkpoint::sign(&mut *conn, signer).await {
+    let outside = Outside::look(&app.settings.audit.targets, signer).await;
+    match checkpoint::sign(&mut *conn, signer, outside).await {
         Ok(Some(_)) => {}
         Ok(None) => {
             return Ok(Err("Nothing is sealed yet. That takes some seconds: try again then."));
         }
         Err(SignError::Database(error)) => return Err(error.into()),
-        Err(error @ SignError::Contradiction(_)) => {
+        Err(error) => {
             tracing::error!(%error, "no export can be asked for");
             return Ok(Err(
-                "The trail is not what its last checkpoint says. Tell whoever operates Maskline at once.",
+                "The trail is not what was signed before. Tell whoever operates Maskline at once.",
             ));
         }
     }
