@@ -69,7 +69,7 @@ impl Report {
 }
 
 /// Judges a trail while it is shown to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Judge {
     keys: Vec<Verifier>,
     kept: VecDeque<(Checkpoint, String)>,
@@ -261,7 +261,7 @@ const REMEMBERED: usize = 1_000_000;
 /// In which order the leaves stand since the last root that fitted. Transactions may be counted from
 /// the beginning again, after a restore elsewhere: what is out of order is told only if a root says
 /// that something is wrong.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Order {
     /// The leaves so far, as long as they are in order.
     seen: Vec<(u64, (i64, Who))>,

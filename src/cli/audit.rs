@@ -13,7 +13,7 @@ use std::{fs::File, io, path::Path};
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{Done, Failure, by::By, list::Format};
+use super::{Done, Failure, by::By, list::Format, said::Said};
 use crate::{
     audit::{
         self,
@@ -21,9 +21,6 @@ use crate::{
     },
     config,
 };
-
-/// After how many records progress is told.
-const PROGRESS: u64 = 1_000_000;
 
 /// Proves that no record was changed, and keeps what proves it.
 #[derive(Debug, Subcommand)]
@@ -131,10 +128,10 @@ pub async fn run(config: Option<&Path>, command: Audit) -> Done {
     }
 }
 
-fn tell(seen: u64, of: u64) {
-    if seen.is_multiple_of(PROGRESS) {
-        eprintln!("{seen} of {of} records");
-    }
+/// Tells at times how many records were seen, and of how many.
+fn telling() -> impl FnMut(u64, u64) {
+    let mut said = Said::new();
+    move |seen, of| said.at_times(|| format!("{seen} of {of} records"))
 }
 
 /// Shows a conversation, once it is on record who looked at it.

@@ -1,7 +1,7 @@
 //! `maskline audit export`: the sealed trail, or what a search finds, for others.
 
 use std::{
-    io::{BufWriter, IsTerminal},
+    io::{BufWriter, IsTerminal, Seek},
     path::{Path, PathBuf},
 };
 
@@ -11,13 +11,13 @@ use sqlx::{PgConnection, PgPool};
 use super::{
     cannot,
     filters::{Filters, Whom},
-    private_file, tell,
+    private_file, telling,
 };
 use crate::{
     audit::{
         self, Record,
         checkpoint::{self, Outside},
-        export,
+        export::{self, ExportError},
         extract::{self, Folder, Kind, Order, Progress},
         note::{Checkpoint, Signer},
         search::Query,
@@ -157,9 +157,20 @@ async fn sealed(config: Option<&Path>, what: &Export) -> Done {
     let db = open(config).await?;
     let to = private_file(&what.to)?;
     let mut conn = db.acquire().await?;
-    let count = export::write(&mut conn, BufWriter::new(to), tell).await?;
-    println!("{count} records in {}", what.to.display());
-    Ok(())
+    loop {
+        match export::write(&mut conn, BufWriter::new(&to), telling()).await {
+            Ok(count) => {
+                println!("{count} records in {}", what.to.display());
+                return Ok(());
+            }
+            Err(ExportError::Removed) => {
+                eprintln!("a month was removed by retention meanwhile: all is written once more");
+                to.set_len(0)?;
+                (&to).rewind()?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Puts on record who exports what: what that is, and the checkpoint that covers it.

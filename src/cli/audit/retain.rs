@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use sqlx::{PgConnection, PgPool};
 
-use super::{cannot, tell, verify::read_configured};
+use super::{cannot, telling, verify::read_configured};
 use crate::{
     audit::{
         self,
@@ -125,7 +125,7 @@ pub(super) async fn run(config: Option<&Path>, what: Retain) -> Done {
     let keys: Vec<Verifier> = std::iter::once(signer.verifier()).chain(what.keys).collect();
     let kept = read_configured(&audit.targets, &keys).await;
     let judge = Judge::new(keys, kept);
-    if !walk::verify(&mut conn, judge, tell).await?.is_intact() {
+    if !walk::verify(&mut conn, judge, telling()).await?.is_intact() {
         for step in &ready {
             leave(&mut conn, step, "the trail is not intact").await?;
         }

@@ -8,7 +8,7 @@ use std::{
 
 use clap::Args;
 
-use super::{cannot, tell};
+use super::{cannot, telling};
 use crate::{
     audit::{
         export,
@@ -19,7 +19,7 @@ use crate::{
         verify::{Judge, Kept, Report},
         walk,
     },
-    cli::{Done, Failure, moment, open_at},
+    cli::{Done, Failure, moment, open_at, said::Said},
     config,
 };
 
@@ -57,7 +57,8 @@ pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
             return say_of_folder(&extract::verify(file, &keys, &kept)?, kept.len(), has_key);
         }
         let from = File::open(file).map_err(|error| cannot("read", file, &error))?;
-        let progress = |seen: u64| tell(seen, seen);
+        let mut said = Said::new();
+        let progress = |seen: u64| said.at_times(|| format!("{seen} records"));
         (export::verify(BufReader::new(from), Judge::new(keys, kept), progress)?, has_key)
     } else {
         let (url, audit) = config::database_url_and_audit(config)?;
@@ -68,7 +69,7 @@ pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
         if what.checkpoints.is_empty() {
             kept = read_configured(&audit.targets, &keys).await;
         }
-        (walk::verify(&mut conn, Judge::new(keys, kept), tell).await?, has_key)
+        (walk::verify(&mut conn, Judge::new(keys, kept), telling()).await?, has_key)
     };
     say(&report, has_key)
 }
