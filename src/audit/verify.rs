@@ -179,6 +179,8 @@ impl Judge {
             {
                 if size > self.position {
                     self.cut(name);
+                } else if size < self.position && !self.is_broken {
+                    self.find(None, None, Wrong::Misplaced(name));
                 } else {
                     self.compare(&checkpoint, name);
                 }

@@ -400,6 +400,46 @@ async fn the_command_verifies_here_and_where_there_is_only_an_export_and_a_publi
     );
 }
 
+/// An export's lines, with its checkpoints as they stand and where they stand.
+fn lines_of(file: &str) -> (Vec<String>, Vec<String>) {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().map(str::to_owned).partition(|line| !line.starts_with("{\"checkpoint\""))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_whose_checkpoints_were_moved_or_left_out_is_not_called_intact() {
+    let (test, _) = trail(3).await;
+    write(&test, 2).await;
+    seal(&test).await;
+    let folder = Folder::new();
+    let (file, public) = (folder.path("trail.jsonl"), signer().verifier().to_string());
+    maskline(&test, &["audit", "export", &file]).done();
+    let verify = ["audit", "verify", "--export", &file, "--key", &public];
+    let said = maskline(&test, &verify).done();
+    let partly = "intact as far as checkpoints cover it, the first 12 records: 14 records, 3 check";
+    assert!(said.starts_with(partly), "{said}");
+    assert!(said.contains("2 of them are under no checkpoint yet"), "{said}");
+
+    // Behind the last record, where they are compared with nothing.
+    let (mut lines, checkpoints) = lines_of(&file);
+    let end = lines.pop().unwrap();
+    let moved = [&lines[..], &checkpoints[..], &[end.clone()]].concat().join("\n");
+    fs::write(&file, moved).unwrap();
+    let said = maskline(&test, &verify);
+    let first = "WRONG  the checkpoint of 3 records does not stand behind the last record";
+    assert!(said.code == 1 && said.out.starts_with(first), "{said:?}");
+    assert_eq!(said.out.matches("it was moved").count(), 3, "{said:?}");
+
+    // Or nowhere.
+    fs::write(&file, [&lines[..], &[end]].concat().join("\n")).unwrap();
+    let said = maskline(&test, &verify);
+    assert!(said.code == 1 && said.err.contains("the key proves nothing"), "{said:?}");
+    assert!(said.out.starts_with("nothing wrong was found, and nothing is proven: 14 records"));
+    // Without a key there is nothing that was to be proven.
+    let said = maskline(&test, &verify[..4]).done();
+    assert!(said.starts_with("nothing wrong was found") && said.contains("no --key"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_made_and_checkpoints_printed() {
     let (test, kept) = trail(2).await;

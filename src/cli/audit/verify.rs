@@ -84,10 +84,7 @@ fn say(report: &Report, has_key: bool) -> Done {
     if !report.is_intact() {
         return Err("the trail is not intact; the first finding names where to begin".into());
     }
-    println!(
-        "intact: {} records, {} checkpoints in the trail, {} kept outside",
-        report.records, report.checkpoints, report.kept
-    );
+    println!("{}", headline(report));
     for gone in &report.removed {
         println!(
             "{} records of {} removed by retention on {}",
@@ -113,7 +110,22 @@ fn say(report: &Report, has_key: bool) -> Done {
     if let Some(root) = report.root {
         println!("root {root}");
     }
+    if has_key && report.records > 0 && report.covered == 0 {
+        return Err("no checkpoint covers any of the records, so the key proves nothing: give those that were kept, or wait until one is signed".into());
+    }
     Ok(())
+}
+
+/// What is said first. Only what a checkpoint covers is called intact.
+fn headline(report: &Report) -> String {
+    let Report { records, checkpoints, kept, covered, .. } = report;
+    let all =
+        format!("{records} records, {checkpoints} checkpoints in the trail, {kept} kept outside");
+    match covered {
+        covered if covered == records => format!("intact: {all}"),
+        0 => format!("nothing wrong was found, and nothing is proven: {all}"),
+        _ => format!("intact as far as checkpoints cover it, the first {covered} records: {all}"),
+    }
 }
 
 fn say_of_folder(found: &Verified, kept: usize, has_key: bool) -> Done {
