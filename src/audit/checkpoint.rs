@@ -51,9 +51,12 @@ impl SignError {
 pub struct Outside(u64);
 
 impl Outside {
-    /// Looks into the folders.
-    pub async fn look(targets: &[Target], signer: &Signer) -> Self {
-        Self(kept::greatest(targets, signer.name()).await)
+    /// Looks into the folders, outside of any transaction: they may be slow.
+    pub async fn look(targets: &[Target], signer: Option<&Signer>) -> Self {
+        match signer {
+            Some(signer) => Self(kept::greatest(targets, signer.name()).await),
+            None => Self::default(),
+        }
     }
 }
 
@@ -103,13 +106,13 @@ async fn make_knowing(
     // What seems to contradict may have been taken away from there meanwhile.
     let outside = match *known {
         Some(outside) if outside.0 <= last => outside,
-        _ => Outside::look(&app.settings.audit.targets, signer).await,
+        _ => Outside::look(&app.settings.audit.targets, Some(signer)).await,
     };
     let mut tx = app.db.begin().await?;
     let made = sign(&mut tx, signer, outside).await?;
     tx.commit().await?;
-    let signed = made.as_deref().and_then(|note| Checkpoint::read(note).ok());
-    *known = Some(Outside(signed.map_or(0, |signed| signed.size)));
+    let newest = made.as_deref().and_then(|note| Checkpoint::read(note).ok());
+    *known = Some(Outside(newest.map_or(0, |newest| newest.size)));
     Ok(made)
 }
 

@@ -154,9 +154,9 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
 async fn print_checkpoint(config: Option<&Path>) -> Done {
     let (url, audit) = config::database_url_and_audit(config)?;
     let db = super::open_at(&url).await?;
+    let outside = Outside::look(&audit.targets, audit.signer.as_deref()).await;
     let mut tx = db.begin().await?;
     let note = if let Some(signer) = &audit.signer {
-        let outside = Outside::look(&audit.targets, signer).await;
         checkpoint::sign(&mut tx, signer, outside).await?
     } else {
         eprintln!("MASKLINE_AUDIT_KEY is not set: this is the newest that was signed before");

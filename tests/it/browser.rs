@@ -31,7 +31,7 @@ use tokio::{
 use crate::demo::Demo;
 
 /// How long a test waits for what must come: far longer than it takes, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A browser of the test's own, and the folder of its profile.
 struct Browser {

@@ -107,7 +107,7 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     let db = open_at(&url).await?;
     let vault = Vault::open(&mut *db.acquire().await?, &masters).await?;
     let folder = Folder::create(&what.to).map_err(|error| cannot("make", &what.to, &error))?;
-    let outside = Outside::look(&audit.targets, &signer).await;
+    let outside = Outside::look(&audit.targets, Some(&signer)).await;
     let (query, note) = noted(&db, &vault, (&signer, outside), &what, reason).await?;
     let mut tx = db.begin().await?;
     let requester = what.by.name();

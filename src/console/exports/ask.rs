@@ -129,13 +129,15 @@ pub(in crate::console) async fn ask(
     let Some(format) = Kind::ALL.into_iter().find(|kind| kind.as_str() == new.format) else {
         return Ok(wrong(&app, &visitor, new, chips, "Say how it is to be written."));
     };
+    let audit = &app.settings.audit;
+    let outside = Outside::look(&audit.targets, audit.signer.as_deref()).await;
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let query = match search::wanted(&mut tx, &read, None, now).await? {
         Ok(query) => query,
         Err(problem) => return Ok(wrong(&app, &visitor, new, chips, problem)),
     };
-    let covered = match covered(&app, &mut tx).await? {
+    let covered = match covered(&app, &mut tx, outside).await? {
         Ok(covered) => covered,
         Err(problem) => return Ok(wrong(&app, &visitor, new, chips, problem)),
     };
@@ -157,11 +159,11 @@ pub(in crate::console) async fn ask(
 async fn covered(
     app: &App,
     conn: &mut sqlx::PgConnection,
+    outside: Outside,
 ) -> Result<Result<i64, &'static str>, Failed> {
     let Some(signer) = &app.settings.audit.signer else {
         return Ok(Err("Exports are signed, and no signing key is set."));
     };
-    let outside = Outside::look(&app.settings.audit.targets, signer).await;
     match checkpoint::sign(&mut *conn, signer, outside).await {
         Ok(Some(_)) => {}
         Ok(None) => {

@@ -158,8 +158,9 @@ async fn read(
         .collect();
     let ids: Vec<Uuid> = removals.iter().map(|removal| removal.id.uuid()).collect();
     for (id, month) in months(conn, &ids).await? {
-        let removal = removals.iter_mut().find(|removal| removal.id == id);
-        removal.map(|removal| removal.months.push(month));
+        if let Some(removal) = removals.iter_mut().find(|removal| removal.id == id) {
+            removal.months.push(month);
+        }
     }
     Ok(removals)
 }
