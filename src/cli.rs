@@ -13,6 +13,7 @@ pub mod numbers;
 pub mod optout;
 pub mod outbox;
 pub mod people;
+mod said;
 mod serving;
 pub mod staff;
 pub mod tasks;

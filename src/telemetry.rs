@@ -241,6 +241,10 @@ fn describe_of_trail() {
         Unit::Seconds,
         "For how long what is sealed has waited for a signed checkpoint"
     );
+    describe_gauge!(
+        "maskline_audit_signing_refused",
+        "Whether nothing is signed because the trail is not what was signed before"
+    );
     describe_counter!(
         "maskline_audit_publish_failures_total",
         "Tries to publish a checkpoint that failed, by the kind of the place"

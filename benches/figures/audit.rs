@@ -12,7 +12,8 @@ use maskline::{
     app::App,
     audit::{
         behind::behind,
-        checkpoint, export,
+        checkpoint::{self, Outside},
+        export,
         extract::{self, Folder, Kind, Order},
         note::{Checkpoint, Signer},
         seal::{Sealer, Step},
@@ -68,7 +69,7 @@ pub(crate) async fn export(database: &Database) {
     table::heading("exports of two days", &["records", "seconds", "records/s", "aim", "memory MB"]);
     let (now, signer) = (Timestamp::now(), Signer::new("figures.maskline", &[7; 32]));
     let mut conn = database.pool.acquire().await.unwrap();
-    let note = checkpoint::sign(&mut conn, &signer).await.unwrap().unwrap();
+    let note = checkpoint::sign(&mut conn, &signer, Outside::default()).await.unwrap().unwrap();
     let size = Checkpoint::read(&note).unwrap().size.cast_signed();
     let from = now - SignedDuration::from_hours(24 * 10);
     let filter = Filter {

@@ -2,6 +2,8 @@
 
 use sqlx::PgConnection;
 
+use crate::clock::SqlTimestamp;
+
 /// How far the sealing is behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Behind {
@@ -11,6 +13,8 @@ pub struct Behind {
     pub seconds: f64,
     /// For how many seconds what is sealed has waited for a checkpoint.
     pub unsigned_seconds: f64,
+    /// Since when the signer refuses, because the trail is not what was signed before.
+    pub refused_since: Option<SqlTimestamp>,
 }
 
 /// Looks how far the sealing is behind, without looking at everything.
@@ -25,7 +29,8 @@ pub async fn behind(conn: &mut PgConnection) -> sqlx::Result<Behind> {
                coalesce(greatest(extract(epoch from clock_timestamp() - waiting.since), 0), 0)::float8
                    as "seconds!",
                coalesce(extract(epoch from clock_timestamp() - s.unsigned_since), 0)::float8
-                   as "unsigned_seconds!"
+                   as "unsigned_seconds!",
+               s.refused_since
            from audit_seal s
            cross join lateral (
                select count(*) as count, min(bare.at) as since

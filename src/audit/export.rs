@@ -29,6 +29,9 @@ use super::{
 /// What the first line says that it is.
 const FORMAT: &str = "maskline audit export v1";
 
+/// After how many records of a file it is told how far verifying it is.
+const TOLD: u64 = 10_000;
+
 /// Why an export was not written or cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -41,6 +44,9 @@ pub enum ExportError {
     /// A line that is none of an export's.
     #[error("line {0} is not as this version writes it")]
     Line(u64),
+    /// A month went while it was written: its records are missing, and so is its manifest.
+    #[error("a month was removed by retention meanwhile: export once more")]
+    Removed,
     /// There is no last line.
     #[error("the file ends before its last line: it was cut off")]
     Cut,
@@ -82,7 +88,8 @@ pub async fn write(
         to.write_all(b"\n")
     };
     put(&Line::Head { format: FORMAT.to_owned(), columns: named(&columns) })?;
-    for removed in removal::manifests(conn).await? {
+    let manifests = removal::manifests(conn).await?;
+    for removed in manifests.clone() {
         put(&Line::Removed { removed })?;
     }
     let mut count = 0;
@@ -97,6 +104,9 @@ pub async fn write(
         put(&line).map_err(sqlx::Error::from)
     })
     .await?;
+    if removal::manifests(conn).await? != manifests {
+        return Err(ExportError::Removed);
+    }
     put(&Line::End { end: count })?;
     to.flush()?;
     Ok(count)
@@ -148,7 +158,7 @@ pub fn verify(
             }
             (Line::Leaf(sealed), Some(columns)) => {
                 judge.leaf(&leaf(&sealed, columns).ok_or_else(wrong)?);
-                if judge.position().is_multiple_of(100_000) {
+                if judge.position().is_multiple_of(TOLD) {
                     progress(judge.position());
                 }
             }

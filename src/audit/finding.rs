@@ -67,6 +67,11 @@ pub enum Wrong {
     /// The manifest of a removed month speaks of other records than the leaves.
     #[error("the records that were removed with the month {0} are not those of its manifest")]
     OtherRemoved(String),
+    /// A checkpoint of the trail's own stands behind more records than it counts.
+    #[error(
+        "{0} does not stand behind the last record that it counts: it was moved, and proves nothing there"
+    )]
+    Misplaced(String),
     /// A checkpoint that cannot be believed.
     #[error("{0} cannot be believed: {1}")]
     Note(String, NoteError),

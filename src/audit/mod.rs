@@ -17,6 +17,7 @@ pub mod finding;
 pub mod granted;
 pub mod guard;
 pub mod holds;
+pub mod kept;
 mod kind;
 pub mod note;
 pub mod pace;

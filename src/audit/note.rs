@@ -124,6 +124,11 @@ impl fmt::Display for Verifier {
 }
 
 impl Verifier {
+    /// Its name, which is the log's origin.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn check(&self, text: &str, signatures: &str) -> Result<(), NoteError> {
         let mine = signatures.lines().find_map(|line| {
             let (name, signature) = line.strip_prefix("— ")?.rsplit_once(' ')?;

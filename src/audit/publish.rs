@@ -14,6 +14,7 @@ use std::{
 use futures_util::future::join_all;
 use reqwest::redirect::Policy;
 use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
 use url::Url;
 
 use crate::app::App;
@@ -69,6 +70,14 @@ impl Target {
             && url.username().is_empty()
             && url.password().is_none();
         is_plain.then_some(Self::Address(url))
+    }
+
+    /// The folder, where it is one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(folder) => Some(folder),
+            Self::Address(_) => None,
+        }
     }
 
     fn kind(&self) -> &'static str {
@@ -132,6 +141,22 @@ impl fmt::Debug for Target {
 /// The name of a checkpoint's file. In the order of names they are in that of sizes.
 pub fn file_name(size: u64) -> String {
     format!("checkpoint-{size:020}.txt")
+}
+
+/// The size that such a name says.
+pub(super) fn size_of_name(name: &str) -> Option<u64> {
+    let size = name.strip_prefix("checkpoint-")?.strip_suffix(".txt")?.parse().ok()?;
+    (file_name(size) == name).then_some(size)
+}
+
+/// The greatest that any place was given, by what the database says.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn published(conn: &mut PgConnection) -> sqlx::Result<u64> {
+    let size =
+        sqlx::query_scalar!(r#"select coalesce(max(size), 0) as "size!" from audit_published"#);
+    Ok(size.fetch_one(conn).await?.cast_unsigned())
 }
 
 /// Writes a file that is there whole or not at all, and never in place of another.

@@ -61,7 +61,7 @@ pub struct Gone {
 }
 
 /// A manifest while the leaves go by.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Removal {
     manifest: Manifest,
     hasher: Sha256,

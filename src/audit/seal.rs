@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     canonical::{self, Column},
-    checkpoint,
+    checkpoint::{self, Outside},
     copy::{self, Writer},
     subtrees,
     tree::{Frontier, Hash},
@@ -49,6 +49,8 @@ pub struct Sealer {
     has_looked_for_strangers: bool,
     /// Whether the last step failed, which is said once.
     failing: bool,
+    /// What is kept outside, as far as it has looked.
+    outside: Option<Outside>,
 }
 
 /// How far it is, as the locked row says.
@@ -65,7 +67,7 @@ struct Place {
 impl Sealer {
     /// Makes one.
     pub fn new(app: App) -> Self {
-        Self { app, width: WIDTH, has_looked_for_strangers: false, failing: false }
+        Self { app, width: WIDTH, has_looked_for_strangers: false, failing: false, outside: None }
     }
 
     /// Seals and signs until the app is draining.
@@ -75,7 +77,7 @@ impl Sealer {
             let step = self.tick().await;
             if next_checkpoint <= Instant::now() && step.is_some_and(|step| step != Step::Others) {
                 next_checkpoint = Instant::now() + checkpoint::EVERY;
-                checkpoint::tick(&self.app).await;
+                checkpoint::tick(&self.app, &mut self.outside).await;
             }
             if let Some(Step::More(_)) = step {
                 continue;

@@ -45,6 +45,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// How many that were kept outside.
     pub kept: u64,
+    /// How many records the greatest of those counts whose root fits.
+    pub vouched: u64,
     /// How many records the greatest checkpoint covers whose root fits.
     pub covered: u64,
     /// How many records wait to be sealed.
@@ -67,7 +69,7 @@ impl Report {
 }
 
 /// Judges a trail while it is shown to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Judge {
     keys: Vec<Verifier>,
     kept: VecDeque<(Checkpoint, String)>,
@@ -159,8 +161,10 @@ impl Judge {
         while let Some((checkpoint, _)) = self.kept.front()
             && checkpoint.size <= self.position
         {
-            if let Some((checkpoint, name)) = self.kept.pop_front() {
-                self.compare(&checkpoint, name);
+            if let Some((checkpoint, name)) = self.kept.pop_front()
+                && self.compare(&checkpoint, name)
+            {
+                self.report.vouched = checkpoint.size;
             }
         }
     }
@@ -175,6 +179,8 @@ impl Judge {
             {
                 if size > self.position {
                     self.cut(name);
+                } else if size < self.position && !self.is_broken {
+                    self.find(None, None, Wrong::Misplaced(name));
                 } else {
                     self.compare(&checkpoint, name);
                 }
@@ -184,14 +190,15 @@ impl Judge {
         }
     }
 
-    fn compare(&mut self, checkpoint: &Checkpoint, name: String) {
+    /// Whether its root is that of as many leaves.
+    fn compare(&mut self, checkpoint: &Checkpoint, name: String) -> bool {
         if self.is_broken || checkpoint.size != self.tree.size() {
-            return;
+            return false;
         }
         if checkpoint.root == self.tree.root() {
             self.report.covered = checkpoint.size;
             self.order = Order::default();
-            return;
+            return true;
         }
         self.is_broken = true;
         if let Some(index) = self.order.broken {
@@ -202,6 +209,7 @@ impl Judge {
                 finding.last = Some(checkpoint.size - 1);
             }
         }
+        false
     }
 
     fn cut(&mut self, name: String) {
@@ -255,7 +263,7 @@ const REMEMBERED: usize = 1_000_000;
 /// In which order the leaves stand since the last root that fitted. Transactions may be counted from
 /// the beginning again, after a restore elsewhere: what is out of order is told only if a root says
 /// that something is wrong.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Order {
     /// The leaves so far, as long as they are in order.
     seen: Vec<(u64, (i64, Who))>,

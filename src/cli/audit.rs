@@ -13,14 +13,14 @@ use std::{fs::File, io, path::Path};
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::{Done, Failure, by::By, list::Format};
+use super::{Done, Failure, by::By, list::Format, said::Said};
 use crate::{
-    audit::{self, checkpoint},
+    audit::{
+        self,
+        checkpoint::{self, Outside},
+    },
     config,
 };
-
-/// After how many records progress is told.
-const PROGRESS: u64 = 1_000_000;
 
 /// Proves that no record was changed, and keeps what proves it.
 #[derive(Debug, Subcommand)]
@@ -128,10 +128,10 @@ pub async fn run(config: Option<&Path>, command: Audit) -> Done {
     }
 }
 
-fn tell(seen: u64, of: u64) {
-    if seen.is_multiple_of(PROGRESS) {
-        eprintln!("{seen} of {of} records");
-    }
+/// Tells at times how many records were seen, and of how many.
+fn telling() -> impl FnMut(u64, u64) {
+    let mut said = Said::new();
+    move |seen, of| said.at_times(|| format!("{seen} of {of} records"))
 }
 
 /// Shows a conversation, once it is on record who looked at it.
@@ -154,9 +154,10 @@ fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {
 async fn print_checkpoint(config: Option<&Path>) -> Done {
     let (url, audit) = config::database_url_and_audit(config)?;
     let db = super::open_at(&url).await?;
+    let outside = Outside::look(&audit.targets, audit.signer.as_deref()).await;
     let mut tx = db.begin().await?;
     let note = if let Some(signer) = &audit.signer {
-        checkpoint::sign(&mut tx, signer).await?
+        checkpoint::sign(&mut tx, signer, outside).await?
     } else {
         eprintln!("MASKLINE_AUDIT_KEY is not set: this is the newest that was signed before");
         checkpoint::newest(&mut tx).await?.map(|(_, _, note)| note)

@@ -1,12 +1,11 @@
 //! `maskline keys`: the keys under which numbers and texts are kept.
 
-use std::{io::IsTerminal, path::Path, slice, time::Duration};
+use std::{path::Path, slice};
 
 use clap::Subcommand;
 use sqlx::PgPool;
-use tokio::time::Instant;
 
-use super::{Done, Failure, by::By};
+use super::{Done, Failure, by::By, said::Said};
 use crate::{
     audit::{self, Record, retain},
     config,
@@ -15,9 +14,6 @@ use crate::{
         seal::{self, Part},
     },
 };
-
-/// How often long work says how far it is.
-const EVERY: Duration = Duration::from_secs(2);
 
 /// Looks after the keys under which numbers and texts are kept.
 #[derive(Debug, Subcommand)]
@@ -141,22 +137,4 @@ async fn seal_some(db: &PgPool, vault: &Vault, part: Part) -> Result<usize, Fail
     let count = seal::seal(&mut tx, vault, part).await?;
     tx.commit().await?;
     Ok(count)
-}
-
-/// Says how far long work is, where somebody looks on.
-struct Said {
-    last: Instant,
-}
-
-impl Said {
-    fn new() -> Self {
-        Self { last: Instant::now() }
-    }
-
-    fn at_times(&mut self, what: impl FnOnce() -> String) {
-        if self.last.elapsed() >= EVERY && std::io::stderr().is_terminal() {
-            self.last = Instant::now();
-            eprintln!("{}", what());
-        }
-    }
 }

@@ -23,6 +23,7 @@ use crate::{
         checkpoint::{self, Signed},
         guard,
     },
+    clock::SqlTimestamp,
 };
 
 /// For how many seconds something may wait before that is told in colour.
@@ -57,6 +58,7 @@ impl Integrity {
         !self.is_late()
             && self.unguarded.is_empty()
             && self.missing.is_empty()
+            && self.behind.refused_since.is_none()
             && self.key.is_some()
             && self.places > 0
     }
@@ -64,6 +66,11 @@ impl Integrity {
     /// Whether whoever looks may begin to verify all of it: not while that goes on.
     fn may_verify_now(&self) -> bool {
         self.may_verify && !self.verified.as_ref().is_some_and(|last| last.is_running)
+    }
+
+    /// Since when the signer refuses.
+    fn refused_since(&self) -> Option<Timestamp> {
+        self.behind.refused_since.map(SqlTimestamp::to_jiff)
     }
 
     /// For how long the oldest record that is not sealed has waited.

@@ -15,6 +15,8 @@ use crate::{
     app::App,
     audit::{
         self,
+        kept::{self, Found},
+        note::Verifier,
         verify::{Judge, Report},
         walk,
     },
@@ -37,13 +39,19 @@ pub(super) struct Verification {
     /// None while it runs, and where it was cut off.
     pub(super) is_intact: Option<bool>,
     pub(super) findings: Vec<String>,
+    /// How many checkpoints that are kept outside it was compared with.
+    pub(super) kept: i64,
+    /// How many records the greatest of them counts.
+    pub(super) vouched: i64,
+    /// How many folders could not be read.
+    pub(super) unread: i32,
 }
 
 /// The last that was asked for.
 pub(super) async fn last(conn: &mut PgConnection) -> sqlx::Result<Option<Verification>> {
     let found = sqlx::query!(
         r#"select f.name, v.asked_at, v.seen, v.total, v.is_intact, v.findings,
-               v.finished_at is null and v.alive_until > now() as "is_running!"
+               v.kept, v.vouched, v.unread, v.finished_at is null and v.alive_until > now() as "is_running!"
            from verification v
            join staff f on f.id = v.asked_by
            order by v.asked_at desc, v.id desc
@@ -59,6 +67,9 @@ pub(super) async fn last(conn: &mut PgConnection) -> sqlx::Result<Option<Verific
         is_running: found.is_running,
         is_intact: found.is_intact,
         findings: found.findings,
+        kept: found.kept,
+        vouched: found.vouched,
+        unread: found.unread,
     }))
 }
 
@@ -91,8 +102,8 @@ pub(super) async fn begin(
 /// cut off, and can be asked for anew.
 pub(super) async fn run(app: App, visitor: Visitor, id: VerificationId) {
     match verify(&app, id).await {
-        Ok(report) => {
-            if let Err(error) = note(&app, &visitor, id, &report).await {
+        Ok((report, unread)) => {
+            if let Err(error) = note(&app, &visitor, id, &report, unread).await {
                 tracing::warn!(%error, "what verifying the trail found could not be noted");
             }
         }
@@ -100,21 +111,28 @@ pub(super) async fn run(app: App, visitor: Visitor, id: VerificationId) {
     }
 }
 
-async fn verify(app: &App, id: VerificationId) -> sqlx::Result<Report> {
+/// What was found, and how many folders that keep checkpoints could not be read.
+async fn verify(app: &App, id: VerificationId) -> sqlx::Result<(Report, usize)> {
+    let audit = &app.settings.audit;
+    let keys: Vec<Verifier> = audit.signer.iter().map(|signer| signer.verifier()).collect();
+    let origins: Vec<&str> = keys.iter().map(Verifier::name).collect();
+    let Found { kept, unread } = kept::read(&audit.targets, &origins).await;
+    for (folder, error) in &unread {
+        tracing::warn!(%error, folder = %folder.display(), "what is kept of the audit trail outside cannot be read");
+    }
     // A connection of its own: it is held for long, and set up to sort much.
     let mut conn = app.db.acquire().await?.detach();
-    let keys = app.settings.audit.signer.iter().map(|signer| signer.verifier()).collect();
     let (seen, total) = (AtomicI64::new(0), AtomicI64::new(0));
     let progress = |at: u64, of: u64| {
         seen.store(at.cast_signed(), Ordering::Relaxed);
         total.store(of.cast_signed(), Ordering::Relaxed);
     };
-    let walk = walk::verify(&mut conn, Judge::new(keys, Vec::new()), progress);
+    let walk = walk::verify(&mut conn, Judge::new(keys, kept), progress);
     tokio::pin!(walk);
     let mut tick = tokio::time::interval(EVERY);
     loop {
         tokio::select! {
-            report = &mut walk => return report,
+            report = &mut walk => return Ok((report?, unread.len())),
             _ = tick.tick() => {
                 let far = (seen.load(Ordering::Relaxed), total.load(Ordering::Relaxed));
                 // It is not thought to be cut off before half a minute is over: the next note may do.
@@ -147,6 +165,7 @@ async fn note(
     visitor: &Visitor,
     id: VerificationId,
     report: &Report,
+    unread: usize,
 ) -> sqlx::Result<()> {
     let now = app.clock.now();
     let mut findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
@@ -155,7 +174,14 @@ async fn note(
     }
     let records = report.records.cast_signed();
     let said = match findings.first() {
-        None => format!("the trail is intact, {} records", say::count(&records)),
+        None => format!(
+            "the trail is intact, {} records, compared with {}",
+            say::count(&records),
+            match report.kept.cast_signed() {
+                0 => "no checkpoint kept outside".to_owned(),
+                kept => format!("{} checkpoints kept outside", say::count(&kept)),
+            }
+        ),
         Some(first) => format!("the trail is NOT intact: {first}"),
     };
     if !report.is_intact() {
@@ -164,13 +190,17 @@ async fn note(
     let mut tx = app.db.begin().await?;
     sqlx::query!(
         "update verification
-         set finished_at = $2, is_intact = $3, findings = $4, seen = $5, total = $5
+         set finished_at = $2, is_intact = $3, findings = $4, seen = $5, total = $5,
+             kept = $6, vouched = $7, unread = $8
          where id = $1 and finished_at is null",
         id as _,
         now.to_sqlx() as _,
         report.is_intact(),
         &findings,
         records,
+        report.kept.cast_signed(),
+        report.vouched.cast_signed(),
+        i32::try_from(unread).unwrap_or(i32::MAX),
     )
     .execute(&mut *tx)
     .await?;

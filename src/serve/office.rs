@@ -123,6 +123,8 @@ async fn say_how_far_behind(app: &App) {
     let is_signed = app.settings.audit.signer.is_some();
     let unsigned = if is_signed { behind.unsigned_seconds } else { 0.0 };
     metrics::gauge!("maskline_audit_unsigned_seconds").set(unsigned);
+    metrics::gauge!("maskline_audit_signing_refused")
+        .set(figure(i64::from(behind.refused_since.is_some())));
 }
 
 /// A count as a gauge wants it.

@@ -53,13 +53,32 @@ pub fn maskline_reading(test: &TestApp, arguments: &[&str], input: &str) -> Said
     run(test, arguments, &[], input)
 }
 
+/// Runs it where there is nothing but the program: no database, no key, no setting.
+#[expect(clippy::disallowed_methods, reason = "programs are found by it")]
+pub fn maskline_alone(arguments: &[&str]) -> Said {
+    said(
+        Command::new(env!("CARGO_BIN_EXE_maskline"))
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .args(arguments),
+        "",
+    )
+}
+
 fn run(test: &TestApp, arguments: &[&str], settings: &[(&str, &str)], input: &str) -> Said {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_maskline"))
-        .env_clear()
-        .env("DATABASE_URL", test.app_url())
-        .env("MASKLINE_MASTER_KEY", MASTER_KEY)
-        .envs(settings.iter().copied())
-        .args(arguments)
+    said(
+        Command::new(env!("CARGO_BIN_EXE_maskline"))
+            .env_clear()
+            .env("DATABASE_URL", test.app_url())
+            .env("MASKLINE_MASTER_KEY", MASTER_KEY)
+            .envs(settings.iter().copied())
+            .args(arguments),
+        input,
+    )
+}
+
+fn said(command: &mut Command, input: &str) -> Said {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

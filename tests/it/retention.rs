@@ -6,18 +6,19 @@ mod granted;
 use std::{fs, path::PathBuf};
 
 use maskline::audit::{
-    export,
+    export::{self, ExportError},
     finding::Wrong,
     note::Signer,
     removal::Manifest,
     verify::{Judge, Kept},
+    walk,
 };
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 
 use crate::{
     program::{Said, maskline, maskline_with},
-    seal::{IN_THE_CLEAR, seal, sign, signer, signing},
+    seal::{IN_THE_CLEAR, seal, sign, signer, signing, write},
     support::TestApp,
     verify::{FREE, keep, key, verified},
 };
@@ -120,6 +121,56 @@ async fn old_months_go_and_all_that_was_proven_still_is() {
     let read: Manifest = serde_json::from_str(manifest.split("\n\n").next().unwrap()).unwrap();
     assert_eq!((read.records, read.leaves, read.removed_by.as_str()), (4, vec![(3, 6)], "Dana"));
     assert!(retain(&test, &folder, &["--yes"]).done().contains("No month is older"));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// The old months behind more leaves than are read at once, and a connection to read them by.
+async fn long() -> (TestApp, Vec<Kept>, PathBuf, PgConnection) {
+    let test = signing().await;
+    write(&test, 20_010).await;
+    seal(&test).await;
+    let (kept, folder) = fill(&test).await;
+    let conn = PgConnection::connect(test.database_url()).await.unwrap();
+    (test, kept, folder, conn)
+}
+
+#[tokio::test]
+async fn a_month_that_is_removed_while_the_trail_is_verified_is_no_loss() {
+    let (test, kept, folder, mut conn) = long().await;
+    let mut batches = 0;
+    let meanwhile = |_, _| {
+        batches += 1;
+        if batches == 1 {
+            retain(&test, &folder, &["--yes"]).done();
+        }
+    };
+    let report = walk::verify(&mut conn, Judge::new(key(), kept), meanwhile).await.unwrap();
+    assert!(batches > 2, "the months were removed when all was read");
+    assert!(report.is_intact(), "{report:?}");
+    assert_eq!((report.removed.len(), report.vouched), (3, 20_023));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_month_that_is_removed_while_the_trail_is_exported_is_no_loss() {
+    let (test, kept, folder, mut conn) = long().await;
+    let mut is_removed = false;
+    let meanwhile = |_, _| {
+        if !is_removed {
+            is_removed = true;
+            retain(&test, &folder, &["--yes"]).done();
+        }
+    };
+    let mut text = Vec::new();
+    let error = export::write(&mut conn, &mut text, meanwhile).await.unwrap_err();
+    assert!(matches!(error, ExportError::Removed), "{error}");
+    let judge = || Judge::new(key(), kept.clone());
+    let cut = export::verify(&text[..], judge(), |_| {}).unwrap_err();
+    assert!(matches!(cut, ExportError::Cut), "nobody takes it for a whole one: {cut}");
+    let mut text = Vec::new();
+    export::write(&mut conn, &mut text, |_, _| {}).await.unwrap();
+    let report = export::verify(&text[..], judge(), |_| {}).unwrap();
+    assert!(report.is_intact() && report.removed.len() == 3, "{report:?}");
     fs::remove_dir_all(folder).unwrap();
 }
 

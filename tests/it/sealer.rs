@@ -4,6 +4,7 @@
 use std::{fs, path::PathBuf};
 
 use maskline::audit::{
+    checkpoint::{self, SignError},
     note::{Checkpoint, Signer},
     publish::{self, Target},
 };
@@ -14,12 +15,13 @@ use crate::{
     sending::soon,
     service::{ANN, Site, run},
     support::{TestApp, Wishes},
+    verify::{FREE, forge},
 };
 
 const UNSEALED: &str = "select id::text from audit_record r
     where not exists (select from audit_leaf l where l.at = r.at and l.id = r.id)";
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::temp_dir().join(format!("maskline-kept-{:032x}", rand::random::<u128>()))
 }
 
@@ -136,7 +138,7 @@ async fn a_guard_that_is_missing_is_named_by_check_and_put_back_by_serve() {
 }
 
 /// An app that signs, and hands checkpoints to this place.
-async fn publishing(place: &str) -> (TestApp, Target) {
+pub(crate) async fn publishing(place: &str) -> (TestApp, Target) {
     let key = signer().to_text();
     let settings: &[(&str, &str)] =
         &[("MASKLINE_AUDIT_KEY", &key), ("MASKLINE_AUDIT_CHECKPOINTS", place)];
@@ -207,4 +209,85 @@ async fn two_who_publish_at_once_do_not_hand_over_the_same_twice() {
     let (one, other) = soon("both are through", async { tokio::join!(turn(), turn()) }).await;
     assert_eq!(one.unwrap() + other.unwrap(), 1);
     assert_eq!(witness.received_requests().await.unwrap().len(), 1);
+}
+
+/// What the signer says of more that was handed out than the trail has a checkpoint of.
+async fn withdrawn(test: &TestApp) -> Option<(u64, u64)> {
+    match checkpoint::make(&test.app, &signer()).await {
+        Ok(_) => None,
+        Err(SignError::Withdrawn { handed, last }) => Some((handed, last)),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_signed_where_more_was_handed_out_than_the_trail_still_says() {
+    let folder = folder();
+    let (test, target) = publishing(folder.to_str().unwrap()).await;
+    for _ in 0..3 {
+        checkpoint(&test).await;
+        publish::turn(&test.app, &target).await.unwrap();
+    }
+    assert_eq!(withdrawn(&test).await, None);
+    // The later ones are taken away, and what came after them is written anew.
+    test.run(&format!("{FREE} delete from audit_checkpoint where size > 2")).await;
+    assert_eq!(withdrawn(&test).await, Some((6, 2)));
+    test.run("update audit_published set size = 2").await;
+    assert_eq!(withdrawn(&test).await, Some((6, 2)), "the folder keeps it");
+    // Another log's are none of its business.
+    let other = Signer::new("other.example", &[9; 32]);
+    let foreign = other.sign(&format!("other.example\n6\n{}=\n", "A".repeat(43)));
+    fs::write(folder.join(publish::file_name(6)), foreign).unwrap();
+    fs::remove_file(folder.join(publish::file_name(4))).unwrap();
+    assert_eq!(withdrawn(&test).await, None);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_trail_that_was_sealed_anew_is_not_signed_as_if_it_were_the_first() {
+    let folder = folder();
+    let (test, target) = publishing(folder.to_str().unwrap()).await;
+    for _ in 0..3 {
+        checkpoint(&test).await;
+    }
+    publish::turn(&test.app, &target).await.unwrap();
+    forge(&test).await;
+    assert_eq!(withdrawn(&test).await, Some((6, 0)));
+    test.run("delete from audit_published").await;
+    assert_eq!(withdrawn(&test).await, Some((6, 0)), "the folder keeps it");
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(withdrawn(&test).await, None, "nobody knows of any");
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_that_the_signer_refuses() {
+    let site = Site::new().await;
+    let (folder, signer) = (folder(), Signer::new("mask.example", &[3; 32]));
+    let (key, path) = (signer.to_text(), folder.to_str().unwrap());
+    let more = [("MASKLINE_AUDIT_KEY", key.as_str()), ("MASKLINE_AUDIT_CHECKPOINTS", path)];
+    let refused = "select (refused_since is not null)::text from audit_seal";
+    let published = "select (p.size = s.size)::text from audit_seal s, audit_published p";
+    let served = site.serve_with("serve", &more).await;
+    site.text(ANN, "HELP").await;
+    site.until(UNSEALED, &[]).await;
+    site.until(published, &["true"]).await;
+    let metrics = served.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("maskline_audit_signing_refused 0"), "{metrics}");
+    served.stop().await;
+    site.column("drop trigger append_only on audit_checkpoint").await;
+    site.column("delete from audit_checkpoint").await;
+    site.column("delete from audit_published").await;
+    let served = site.serve_with("serve", &more).await;
+    site.until(refused, &["true"]).await;
+    assert!(site.column("select note from audit_checkpoint").await.is_empty());
+    let metrics = served.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("maskline_audit_signing_refused 1"), "{metrics}");
+    // Whoever finds that all is in order names another folder.
+    for kept in names(&folder) {
+        fs::remove_file(kept).unwrap();
+    }
+    site.until(refused, &["false"]).await;
+    let log = served.stop().await;
+    assert!(log.iter().any(|line| line.contains("was handed to a place outside")), "{log:#?}");
+    fs::remove_dir_all(folder).unwrap();
 }

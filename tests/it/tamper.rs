@@ -1,13 +1,15 @@
 //! Random tamperings, by somebody who may do anything to the trail: each is found, and the record
-//! named. The hashes are made here once more, from the words of docs/decisions/0022-sealed-trail.md.
+//! named. The records are those of the service: three months, in which two people text each other words
+//! and pictures. The hashes are made here once more, from the words of docs/decisions/0022-sealed-trail.md.
 //!
-//! `just tamper` makes ten thousand.
+//! `just tamper` makes ten thousand: eight of ten in an export, two in the database.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use maskline::audit::{
     export::{self, ExportError},
     finding::{Finding, Wrong},
     note::{Checkpoint, NoteError, Signer},
+    tree::{Frontier, Hash},
     verify::{Judge, Kept, Report},
 };
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus};
@@ -17,15 +19,27 @@ use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::{
-    seal::signer,
+    seal::{IN_THE_CLEAR, signer},
     support::TestApp,
-    verify::{FREE, key, trail, verified},
+    verify::{FREE, key, lived, trail, verified},
 };
 
-/// How many: a few, or as many as `MASKLINE_TAMPERINGS` says.
+/// How many: a few, or so many tenths of what `MASKLINE_TAMPERINGS` says.
 #[expect(clippy::disallowed_methods, reason = "a test may be told to do more")]
-fn count(few: usize) -> usize {
-    std::env::var("MASKLINE_TAMPERINGS").map_or(few, |count| count.parse().unwrap())
+fn count(few: usize, tenths: usize) -> usize {
+    let all = std::env::var("MASKLINE_TAMPERINGS").ok();
+    all.map_or(few, |all| all.parse::<usize>().unwrap() * tenths / 10)
+}
+
+/// What was found, for whoever has asked for many.
+#[expect(clippy::print_stdout, reason = "shown by `just tamper`")]
+fn tell(what: &str) {
+    println!("{what}, all found and named");
+}
+
+/// One of these.
+fn one<'a>(of: &[&'a str], dice: &mut Xoshiro256PlusPlus) -> &'a str {
+    of[dice.random_range(0..of.len())]
 }
 
 /// A trail as an export, a line each, with what was kept of it outside.
@@ -33,16 +47,15 @@ fn count(few: usize) -> usize {
 struct Export {
     head: Value,
     leaves: Vec<Value>,
-    /// Each with its size.
+    /// Each with the place behind which it stands: its size.
     checkpoints: Vec<(u64, Value)>,
     kept: Vec<Kept>,
 }
 
 impl Export {
-    async fn of(test: &TestApp, kept: Vec<Kept>) -> Self {
-        let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    async fn of(conn: &mut PgConnection, kept: Vec<Kept>) -> Self {
         let mut text = Vec::new();
-        export::write(&mut conn, &mut text, |_, _| {}).await.unwrap();
+        export::write(conn, &mut text, |_, _| {}).await.unwrap();
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let mut lines = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap());
         let head = lines.next().unwrap();
@@ -83,24 +96,13 @@ impl Export {
     }
 
     fn edit(&mut self, n: usize, dice: &mut Xoshiro256PlusPlus) {
-        let columns: Vec<&str> = vec![
-            "at",
-            "id",
-            "kind",
-            "rule",
-            "person_id",
-            "carrier_id",
-            "body",
-            "media",
-            "detail",
-            "text_id",
-        ];
-        let name = columns[dice.random_range(0..columns.len())];
+        let name = one(&[&TEXTS[..], &IDS, &BYTES, &["at", "id", "media"]].concat(), dice);
         let kind = self.head["columns"][name].as_str().unwrap().to_owned();
         let record = self.leaves[n]["record"].as_object_mut().unwrap();
         let other = match kind.as_str() {
             "uuid" => json!(Uuid::from_u128(dice.random())),
             "timestamptz" => json!(dice.random_range(0..1_000_000_000_000_000_i64)),
+            "bytea" => json!(BASE64_STANDARD.encode(other(record.get(name), dice))),
             _ => json!(format!(
                 "{}{}",
                 record.get(name).and_then(Value::as_str).unwrap_or_default(),
@@ -113,6 +115,20 @@ impl Export {
             record.insert(name.to_owned(), other);
         }
     }
+}
+
+/// The columns of a record by what they hold, but those that it is found by.
+const TEXTS: [&str; 6] = ["kind", "rule", "carrier_id", "masked_number", "body", "detail"];
+const IDS: [&str; 5] = ["person_id", "recipient_id", "author_id", "conversation_id", "text_id"];
+const BYTES: [&str; 2] = ["body_sealed", "media_sealed"];
+
+/// These bytes with another one among them; some, where there are none.
+fn other(bytes: Option<&Value>, dice: &mut Xoshiro256PlusPlus) -> Vec<u8> {
+    let Some(bytes) = bytes else { return vec![dice.random()] };
+    let mut bytes = BASE64_STANDARD.decode(bytes.as_str().unwrap()).unwrap();
+    let at = dice.random_range(0..bytes.len());
+    bytes[at] ^= dice.random_range(1..=255);
+    bytes
 }
 
 fn size(note: &str) -> u64 {
@@ -153,27 +169,40 @@ fn leaf_hash(columns: &Value, record: &Value) -> Vec<u8> {
 enum Expected {
     /// This record, for certain.
     Record(u64),
-    /// This one, or a few records of which this is one.
+    /// This one, or the records between the two checkpoints between which it stands.
     Near(u64),
     /// That a checkpoint cannot be believed.
     Checkpoint,
+    /// That one stands where it proves nothing.
+    Moved,
 }
 
 impl Expected {
-    fn is(&self, found: &Finding) -> bool {
+    fn is(&self, found: &Finding, kept: &[Kept]) -> bool {
         match self {
             Self::Record(index) => found.index == Some(*index) && found.last.is_none(),
-            Self::Near(index) => match (found.index, found.last) {
-                (Some(first), Some(last)) => (first..=last).contains(index) && last - first < 7,
-                // A tail from which something is gone shows as one that is too short.
-                (Some(first), _) if matches!(found.wrong, Wrong::Cut(_)) => {
-                    first >= *index && first - index < 7
+            Self::Near(index) => {
+                let (from, to) = between(kept, *index);
+                match (found.index, found.last) {
+                    (Some(first), Some(last)) => (first, last) == (from, to - 1),
+                    // A tail from which something is gone shows as one that is too short.
+                    (Some(first), _) if matches!(found.wrong, Wrong::Cut(_)) => {
+                        (*index..to).contains(&first)
+                    }
+                    (first, _) => first == Some(*index),
                 }
-                (first, _) => first == Some(*index),
-            },
+            }
             Self::Checkpoint => matches!(found.wrong, Wrong::Note(..)),
+            Self::Moved => matches!(found.wrong, Wrong::Misplaced(_)),
         }
     }
+}
+
+/// How many records the checkpoints count between which this one stands.
+fn between(kept: &[Kept], index: u64) -> (u64, u64) {
+    let sizes = || kept.iter().map(|kept| size(&kept.note));
+    let before = sizes().filter(|size| *size <= index).max();
+    (before.unwrap_or(0), sizes().filter(|size| *size > index).min().unwrap())
 }
 
 /// Does one thing to an export. Returns what must be found.
@@ -181,7 +210,7 @@ fn tamper(export: &mut Export, dice: &mut Xoshiro256PlusPlus) -> Expected {
     let count = export.leaves.len();
     let n = dice.random_range(0..count);
     let place = n as u64;
-    match dice.random_range(0..12) {
+    match dice.random_range(0..13) {
         0 | 1 => {
             export.edit(n, dice);
             Expected::Record(place)
@@ -240,6 +269,20 @@ fn tamper(export: &mut Export, dice: &mut Xoshiro256PlusPlus) -> Expected {
             }
             Expected::Near(place)
         }
+        11 => {
+            // As if they were of the last record: nothing is compared with them there.
+            export.checkpoints.pop();
+            let which = dice.random_range(0..export.checkpoints.len());
+            for (place, _) in &mut export.checkpoints[which..] {
+                *place = count as u64;
+            }
+            export.kept.clear();
+            export.edit(n, dice);
+            export.seal(n);
+            let from = export.checkpoints[..which].last().map_or(0, |(size, _)| *size);
+            // One that stands where it belongs is met first.
+            if place < from { Expected::Near(place) } else { Expected::Moved }
+        }
         _ => {
             let which = dice.random_range(0..export.checkpoints.len());
             let note = export.checkpoints[which].1["checkpoint"].as_str().unwrap();
@@ -255,8 +298,9 @@ fn tamper(export: &mut Export, dice: &mut Xoshiro256PlusPlus) -> Expected {
 
 #[tokio::test]
 async fn whatever_is_done_to_an_export_is_found_and_named() {
-    let (test, kept) = trail(9).await;
-    let export = Export::of(&test, kept).await;
+    let (test, kept) = lived().await;
+    let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    let export = Export::of(&mut conn, kept).await;
     assert!(export.verify().unwrap().is_intact());
     for n in 0..export.leaves.len() {
         let mut same = export.clone();
@@ -265,16 +309,18 @@ async fn whatever_is_done_to_an_export_is_found_and_named() {
     }
     let seed = 20_261_128;
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed);
-    for turn in 0..count(150) {
+    let turns = count(150, 8);
+    for turn in 0..turns {
         let mut forged = export.clone();
         let expected = tamper(&mut forged, &mut dice);
         let report = forged.verify().unwrap_or_else(|error| panic!("turn {turn}: {error}"));
         let first = report.findings.first();
         assert!(
-            first.is_some_and(|first| expected.is(first)),
+            first.is_some_and(|first| expected.is(first, &export.kept)),
             "turn {turn}: {expected:?}, found {report:#?}"
         );
     }
+    tell(&format!("{turns} tamperings with an export of {} records", export.leaves.len()));
 }
 
 #[tokio::test]
@@ -285,7 +331,8 @@ async fn a_checkpoint_of_another_size_or_another_log_is_not_believed() {
         ..Checkpoint::read(&kept[1].note).unwrap()
     };
     kept[1].note = signer().sign(&elsewhere.text());
-    let export = Export::of(&test, kept).await;
+    let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
+    let export = Export::of(&mut conn, kept).await;
     let report = export.verify().unwrap();
     assert!(matches!(
         report.findings[..],
@@ -293,23 +340,40 @@ async fn a_checkpoint_of_another_size_or_another_log_is_not_believed() {
     ));
 }
 
-/// Does one thing in the database: the statements, and what must be found.
-fn statements(count: u64, dice: &mut Xoshiro256PlusPlus) -> (String, Expected) {
+/// A part of the trail: its table, and its first leaf.
+struct Month {
+    table: String,
+    first: u64,
+}
+
+async fn months(test: &TestApp) -> Vec<Month> {
+    let found = test.column(
+        "select r.tableoid::regclass || ' ' || min(index)
+         from audit_leaf join audit_record r using (at, id) group by r.tableoid order by min(index)",
+    );
+    let month = |found: &String| {
+        let (table, first) = found.split_once(' ').unwrap();
+        Month { table: table.to_owned(), first: first.parse().unwrap() }
+    };
+    found.await.iter().map(month).collect()
+}
+
+/// What somebody does in the database.
+struct Deed {
+    sql: String,
+    /// Who seals and signs everything anew afterwards, if anybody does.
+    signer: Option<Signer>,
+    expected: Expected,
+}
+
+fn deed(count: u64, months: &[Month], dice: &mut Xoshiro256PlusPlus) -> Deed {
     let n = dice.random_range(0..count);
     let of = |n: u64| format!("(at, id) = (select at, id from audit_leaf where index = {n})");
-    match dice.random_range(0..6) {
-        0 | 1 => {
-            let columns = ["kind", "rule", "carrier_id", "body", "detail", "masked_number"];
-            let column = columns[dice.random_range(0..columns.len())];
-            let edit = format!(
-                "update audit_record set {column} = coalesce({column}, '') || 'x' where {};",
-                of(n)
-            );
-            (edit, Expected::Record(n))
-        }
-        2 => (format!("delete from audit_record where {};", of(n)), Expected::Record(n)),
-        3 => (format!("delete from audit_leaf where index = {n};"), Expected::Record(n)),
-        4 => {
+    let (sql, expected) = match dice.random_range(0..10) {
+        0..3 => (edit(&of(n), dice), Expected::Record(n)),
+        3 => (format!("delete from audit_record where {};", of(n)), Expected::Record(n)),
+        4 => (format!("delete from audit_leaf where index = {n};"), Expected::Record(n)),
+        5 => {
             let other = (n + dice.random_range(1..count)) % count;
             let swap = format!(
                 "update audit_leaf set index = 1000000 where index = {n};
@@ -318,33 +382,95 @@ fn statements(count: u64, dice: &mut Xoshiro256PlusPlus) -> (String, Expected) {
             );
             (swap, Expected::Near(n.min(other)))
         }
-        _ => {
+        6 => {
             let cut = format!(
                 "delete from audit_record where (at, id) in (select at, id from audit_leaf where index >= {n});
                  delete from audit_leaf where index >= {n}; delete from audit_checkpoint where size > {n};"
             );
             (cut, Expected::Record(n))
         }
+        7 => {
+            let month = &months[dice.random_range(0..months.len())];
+            (format!("drop table {};", month.table), Expected::Record(month.first))
+        }
+        _ => {
+            let sql = edit(&of(n), dice);
+            let stranger = Signer::new(signer().name(), &dice.random());
+            // Who stole the key is found as well, by what was kept.
+            let signer = if dice.random_bool(0.5) { stranger } else { signer() };
+            return Deed { sql, signer: Some(signer), expected: Expected::Near(n) };
+        }
+    };
+    Deed { sql, signer: None, expected }
+}
+
+/// Changes a value of the record that is meant.
+fn edit(of: &str, dice: &mut Xoshiro256PlusPlus) -> String {
+    let change = match dice.random_range(0..7) {
+        0..2 => {
+            let column = one(&TEXTS, dice);
+            format!("{column} = coalesce({column}, '') || 'x'")
+        }
+        2..4 => format!("{} = gen_random_uuid()", one(&IDS, dice)),
+        4..6 => {
+            let (column, bits) = (one(&BYTES, dice), dice.random_range(1..=255));
+            let at = format!("{} % octet_length({column})", dice.random_range(0..1000));
+            format!(
+                "{column} = coalesce(set_byte({column}, {at}, get_byte({column}, {at}) # {bits}), '\\x00')"
+            )
+        }
+        _ => "media = coalesce(media, '[]') || '1'".to_owned(),
+    };
+    format!("{IN_THE_CLEAR} update audit_record set {change} where {of};")
+}
+
+/// Seals everything anew, as whoever may change the whole database can, and signs it with this key.
+async fn seal_anew(conn: &mut PgConnection, signer: &Signer) {
+    let mut export = Export::of(conn, Vec::new()).await;
+    let (mut tree, mut sql) = (Frontier::default(), Vec::new());
+    let mut checkpoints = export.checkpoints.clone().into_iter().peekable();
+    for n in 0..export.leaves.len() {
+        export.seal(n);
+        let hash = leaf_hash(&export.head["columns"], &export.leaves[n]["record"]);
+        tree.push(Hash(hash.try_into().unwrap()));
+        let hash = &export.leaves[n]["hash"];
+        let hash = hash.as_str().unwrap();
+        sql.push(format!("update audit_leaf set hash = '\\x{hash}' where index = {n}"));
+        if let Some((size, _)) = checkpoints.next_if(|(size, _)| *size == tree.size()) {
+            let (origin, root) = (signer.name().to_owned(), tree.root());
+            let note = signer.sign(&Checkpoint { origin, size, root }.text());
+            sql.push(format!(
+                "update audit_checkpoint set root = '\\x{root}', note = '{note}' where size = {size}"
+            ));
+        }
     }
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql.join("; "))).execute(conn).await.unwrap();
 }
 
 #[tokio::test]
 async fn whatever_is_done_in_the_database_is_found_and_named() {
-    let (test, kept) = trail(9).await;
+    let (test, kept) = lived().await;
     let mut conn = PgConnection::connect(test.database_url()).await.unwrap();
     let mut dice = Xoshiro256PlusPlus::seed_from_u64(41);
     let leaves: i64 = test.value("select count(*) from audit_leaf").await;
-    for turn in 0..count(600) / 20 {
-        let (sql, expected) = statements(leaves.unsigned_abs(), &mut dice);
+    let months = months(&test).await;
+    assert_eq!(months.len(), 3);
+    let turns = count(40, 2);
+    for turn in 0..turns {
+        let Deed { sql, signer, expected } = deed(leaves.unsigned_abs(), &months, &mut dice);
         let begun = format!("begin; {FREE} {sql}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(begun)).execute(&mut conn).await.unwrap();
+        if let Some(signer) = &signer {
+            seal_anew(&mut conn, signer).await;
+        }
         let report = verified(&mut conn, &kept).await;
         sqlx::raw_sql("rollback").execute(&mut conn).await.unwrap();
         let first = report.findings.first();
         assert!(
-            first.is_some_and(|first| expected.is(first)),
-            "turn {turn}: {sql} {expected:?}, found {report:#?}"
+            first.is_some_and(|first| expected.is(first, &kept)),
+            "turn {turn}: {sql} {signer:?} {expected:?}, found {report:#?}"
         );
     }
     assert!(verified(&mut conn, &kept).await.is_intact());
+    tell(&format!("{turns} tamperings with a database of {leaves} records"));
 }

@@ -1,7 +1,8 @@
 //! `maskline audit verify`: whatever is done to the trail, it is found, and the record is named.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, slice::from_ref};
 
+use jiff::SignedDuration;
 use maskline::audit::{
     checkpoint, export,
     finding::{Finding, Wrong},
@@ -13,10 +14,44 @@ use maskline::audit::{
 use sqlx::{Connection, PgConnection};
 
 use crate::{
-    program::maskline,
+    pictures::png,
+    program::{maskline, maskline_alone, maskline_with},
     seal::{seal, sign, signer, signing, write},
-    support::{Database, TestApp},
+    support::{Database, TestApp, Wishes},
 };
+
+/// A trail of three months as the service writes it, sealed and signed after every few records.
+pub(crate) async fn lived() -> (TestApp, Vec<Kept>) {
+    let key = signer().to_text();
+    let settings: &[(&str, &str)] = &[("MASKLINE_AUDIT_KEY", &key)];
+    let test = TestApp::wishing(Wishes { settings, ..Wishes::default() }).await;
+    test.run("select audit_make_partitions('2026-03-01', 3)").await;
+    let mut kept = Vec::new();
+    for month in 0..3 {
+        if month > 0 {
+            test.advance(SignedDuration::from_hours(31 * 24));
+            test.sweep().await;
+            kept.push(sealed(&test).await);
+        }
+        let (ann, ben) = test.conversation().await;
+        kept.push(sealed(&test).await);
+        for phone in [&ann, &ben, &ann] {
+            phone.texts("the bicycle is red").await;
+            test.deliver().await;
+            kept.push(sealed(&test).await);
+        }
+        ben.sends(Some("my garden"), &[test.hosts(png(3, 3))]).await;
+        test.deliver().await;
+        kept.push(sealed(&test).await);
+    }
+    (test, kept)
+}
+
+/// The checkpoint of all there is so far, kept outside.
+async fn sealed(test: &TestApp) -> Kept {
+    seal(test).await;
+    keep(&sign(test).await, &signer())
+}
 
 /// A trail of so many rounds: some records, sealed, with a checkpoint.
 pub(crate) async fn trail(rounds: usize) -> (TestApp, Vec<Kept>) {
@@ -158,6 +193,46 @@ async fn whichever_column_is_edited_the_record_is_named() {
 }
 
 #[tokio::test]
+async fn whichever_byte_is_changed_of_what_the_service_keeps_the_record_is_named() {
+    let (test, kept) = lived().await;
+    let mut tamper = Tamper::with(&test, &kept).await;
+    let with = async |what: &str| -> i64 {
+        test.value(&format!(
+            "select max(index) from audit_leaf join audit_record using (at, id) where {what}"
+        ))
+        .await
+    };
+    let text = with("kind = 'received' and body_sealed is not null and media_sealed is not null");
+    let relayed = with("recipient_id is not null and body_sealed is not null");
+    let (text, relayed) = (text.await, relayed.await);
+    let other = |column: &str, byte: &str| {
+        format!("{column} = set_byte({column}, {byte}, get_byte({column}, {byte}) # 1)")
+    };
+    let mut changes = Vec::new();
+    for column in ["body_sealed", "media_sealed"] {
+        let last = format!("octet_length({column}) - 1");
+        changes.push((text, other(column, "0")));
+        changes.push((text, other(column, &last)));
+        changes.push((text, format!("{column} = {column} || '\\x00'")));
+        changes.push((text, format!("{column} = null")));
+    }
+    changes.push((text, "body_sealed = media_sealed, media_sealed = body_sealed".to_owned()));
+    for (record, column) in
+        [(text, "author_id"), (text, "conversation_id"), (relayed, "recipient_id")]
+    {
+        changes.push((record, format!("{column} = gen_random_uuid()")));
+        changes.push((record, format!("{column} = null")));
+    }
+    for (record, change) in changes {
+        let index = usize::try_from(record).unwrap();
+        let report =
+            tamper.does(&format!("update audit_record set {change} where {}", of(index))).await;
+        names(&report, record.unsigned_abs(), &Wrong::Edited);
+        assert_eq!(report.findings.len(), 1, "{change}: {report:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_taken_away_slipped_in_or_moved_is_named() {
     let (test, kept) = trail(8).await;
     let mut tamper = Tamper::with(&test, &kept).await;
@@ -260,16 +335,21 @@ async fn a_tail_that_is_cut_off_shows_by_a_kept_checkpoint() {
     assert!(!tamper.does(&with_checkpoints(11)).await.records.is_multiple_of(12));
 }
 
-/// Seals everything anew, after a forgery, and signs it with this key.
-async fn seal_anew(test: &TestApp, signer: &Signer) {
+/// Changes a record and seals everything anew, so that no checkpoint is left.
+pub(crate) async fn forge(test: &TestApp) {
     let forgery = format!(
-        "{FREE} update audit_record set body = 'forged' where {};
+        "{FREE} update audit_record set rule = 'forged' where {};
          delete from audit_leaf; delete from audit_checkpoint;
          update audit_seal set size = 0, frontier = '', watermark = 0",
         of(5)
     );
     test.run(&forgery).await;
     seal(test).await;
+}
+
+/// The same, signed with this key.
+async fn seal_anew(test: &TestApp, signer: &Signer) {
+    forge(test).await;
     checkpoint::make(&test.app, signer).await.unwrap().unwrap();
 }
 
@@ -360,13 +440,21 @@ async fn the_command_verifies_here_and_where_there_is_only_an_export_and_a_publi
     assert!(said.starts_with("intact: 12 records, 3 checkpoints in the trail, 1 kept"), "{said}");
     let said = maskline(&test, &["audit", "verify"]).done();
     assert!(said.contains("no kept checkpoint") && said.contains("no --key"), "{said}");
+    let configured = [("MASKLINE_AUDIT_CHECKPOINTS", path)];
+    let said = maskline_with(&test, &with_key[..4], &configured).done();
+    assert!(said.contains("1 kept outside") && !said.contains("no kept"), "{said}");
+    let said = maskline_with(&test, &with_key[..4], &[("MASKLINE_AUDIT_CHECKPOINTS", "/nowhere")]);
+    assert!(said.err.contains("/nowhere cannot be read"), "{said:?}");
+    assert!(said.done().contains("no kept checkpoint"));
 
     let file = folder.path("trail.jsonl");
     let said = maskline(&test, &["audit", "export", &file]).done();
     assert!(said.starts_with("12 records"), "{said}");
     maskline(&test, &["audit", "export", &file]).failed();
+    // Far from the database, and without any setting.
     let offline = [&with_key[..], &["--export", &file]].concat();
-    assert!(maskline(&test, &offline).done().starts_with("intact: 12 records"));
+    assert!(maskline_alone(&offline).done().starts_with("intact: 12 records"));
+    assert!(maskline_alone(&with_key).failed().contains("DATABASE_URL"), "it knows of no database");
 
     test.run(&format!("{FREE} update audit_record set body = 'x' where {}", of(6))).await;
     let said = maskline(&test, &with_key);
@@ -376,17 +464,57 @@ async fn the_command_verifies_here_and_where_there_is_only_an_export_and_a_publi
         "{said:?}"
     );
     let other = Signer::new("127.0.0.1", &[1; 32]).verifier().to_string();
-    let said = maskline(&test, &["audit", "verify", "--key", &other, "--export", &file]);
+    let said = maskline_alone(&["audit", "verify", "--key", &other, "--export", &file]);
     assert!(said.code == 1 && said.out.contains("not signed by the key"), "{said:?}");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.rsplit_once("{\"end\"").unwrap().0).unwrap();
-    assert!(maskline(&test, &offline).failed().contains("cut off"));
+    assert!(maskline_alone(&offline).failed().contains("cut off"));
     assert_eq!(maskline(&test, &["audit", "verify", "--key", "nonsense"]).code, 2);
     assert!(
         maskline(&test, &["audit", "verify", "--checkpoints", "/nowhere"])
             .failed()
             .contains("/nowhere")
     );
+}
+
+/// An export's lines, with its checkpoints as they stand and where they stand.
+fn lines_of(file: &str) -> (Vec<String>, Vec<String>) {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().map(str::to_owned).partition(|line| !line.starts_with("{\"checkpoint\""))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_whose_checkpoints_were_moved_or_left_out_is_not_called_intact() {
+    let (test, _) = trail(3).await;
+    write(&test, 2).await;
+    seal(&test).await;
+    let folder = Folder::new();
+    let (file, public) = (folder.path("trail.jsonl"), signer().verifier().to_string());
+    maskline(&test, &["audit", "export", &file]).done();
+    let verify = ["audit", "verify", "--export", &file, "--key", &public];
+    let said = maskline(&test, &verify).done();
+    let partly = "intact as far as checkpoints cover it, the first 12 records: 14 records, 3 check";
+    assert!(said.starts_with(partly), "{said}");
+    assert!(said.contains("2 of them are under no checkpoint yet"), "{said}");
+
+    // Behind the last record, where they are compared with nothing.
+    let (mut lines, checkpoints) = lines_of(&file);
+    let end = lines.pop().unwrap();
+    let moved = [&lines[..], &checkpoints[..], from_ref(&end)].concat().join("\n");
+    fs::write(&file, moved).unwrap();
+    let said = maskline(&test, &verify);
+    let first = "WRONG  the checkpoint of 3 records does not stand behind the last record";
+    assert!(said.code == 1 && said.out.starts_with(first), "{said:?}");
+    assert_eq!(said.out.matches("it was moved").count(), 3, "{said:?}");
+
+    // Or nowhere.
+    fs::write(&file, [&lines[..], &[end]].concat().join("\n")).unwrap();
+    let said = maskline(&test, &verify);
+    assert!(said.code == 1 && said.err.contains("the key proves nothing"), "{said:?}");
+    assert!(said.out.starts_with("nothing wrong was found, and nothing is proven: 14 records"));
+    // Without a key there is nothing that was to be proven.
+    let said = maskline(&test, &verify[..4]).done();
+    assert!(said.starts_with("nothing wrong was found") && said.contains("no --key"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

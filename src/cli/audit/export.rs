@@ -1,7 +1,7 @@
 //! `maskline audit export`: the sealed trail, or what a search finds, for others.
 
 use std::{
-    io::{BufWriter, IsTerminal},
+    io::{BufWriter, IsTerminal, Seek},
     path::{Path, PathBuf},
 };
 
@@ -11,11 +11,13 @@ use sqlx::{PgConnection, PgPool};
 use super::{
     cannot,
     filters::{Filters, Whom},
-    private_file, tell,
+    private_file, telling,
 };
 use crate::{
     audit::{
-        self, Record, checkpoint, export,
+        self, Record,
+        checkpoint::{self, Outside},
+        export::{self, ExportError},
         extract::{self, Folder, Kind, Order, Progress},
         note::{Checkpoint, Signer},
         search::Query,
@@ -105,7 +107,8 @@ pub(super) async fn run(config: Option<&Path>, what: Export) -> Done {
     let db = open_at(&url).await?;
     let vault = Vault::open(&mut *db.acquire().await?, &masters).await?;
     let folder = Folder::create(&what.to).map_err(|error| cannot("make", &what.to, &error))?;
-    let (query, note) = noted(&db, &vault, &signer, &what, reason).await?;
+    let outside = Outside::look(&audit.targets, Some(&signer)).await;
+    let (query, note) = noted(&db, &vault, (&signer, outside), &what, reason).await?;
     let mut tx = db.begin().await?;
     let requester = what.by.name();
     let order = Order {
@@ -159,16 +162,27 @@ async fn sealed(config: Option<&Path>, what: &Export) -> Done {
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     let mut conn = db.acquire().await?;
-    let count = export::write(&mut conn, BufWriter::new(to), tell).await?;
-    println!("{count} records in {}", what.to.display());
-    Ok(())
+    loop {
+        match export::write(&mut conn, BufWriter::new(&to), telling()).await {
+            Ok(count) => {
+                println!("{count} records in {}", what.to.display());
+                return Ok(());
+            }
+            Err(ExportError::Removed) => {
+                eprintln!("a month was removed by retention meanwhile: all is written once more");
+                to.set_len(0)?;
+                (&to).rewind()?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Puts on record who exports what: what that is, and the checkpoint that covers it.
 async fn noted(
     db: &PgPool,
     vault: &Vault,
-    signer: &Signer,
+    signing: (&Signer, Outside),
     what: &Export,
     reason: &str,
 ) -> Result<(Query, String), Failure> {
@@ -188,7 +202,7 @@ async fn noted(
         return Err("nobody with this number is known: there is nothing of them here".into());
     };
     let filter = what.filters.filter(&mut tx, person).await?;
-    let note = covering(&mut tx, signer, what.checkpoint).await?;
+    let note = covering(&mut tx, signing, what.checkpoint).await?;
     let size = Checkpoint::read(&note)?.size;
     let query = Query::new(filter, what.keyword.as_deref(), None, now)?;
     let query = query.covered_by(size.cast_signed());
@@ -203,14 +217,14 @@ async fn noted(
 /// The checkpoint that counts so many records, or the newest.
 async fn covering(
     conn: &mut PgConnection,
-    signer: &Signer,
+    (signer, outside): (&Signer, Outside),
     size: Option<u32>,
 ) -> Result<String, Failure> {
     match size {
         Some(size) => checkpoint::of_size(conn, size.into()).await?.ok_or_else(|| {
             "there is no checkpoint that counts so many records: see the manifest of the earlier export".into()
         }),
-        None => checkpoint::sign(conn, signer).await?.ok_or_else(|| {
+        None => checkpoint::sign(conn, signer, outside).await?.ok_or_else(|| {
             "nothing is sealed yet: `maskline serve` does that within seconds".into()
         }),
     }

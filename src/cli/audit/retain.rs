@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::Timestamp;
 use sqlx::{PgConnection, PgPool};
 
-use super::{cannot, tell};
+use super::{cannot, telling, verify::read_configured};
 use crate::{
     audit::{
         self,
@@ -122,9 +122,10 @@ pub(super) async fn run(config: Option<&Path>, what: Retain) -> Done {
         ask("give --yes to remove them")?;
     }
     eprintln!("verifying the whole trail first");
-    let keys = std::iter::once(signer.verifier()).chain(what.keys).collect();
-    let judge = Judge::new(keys, Vec::new());
-    if !walk::verify(&mut conn, judge, tell).await?.is_intact() {
+    let keys: Vec<Verifier> = std::iter::once(signer.verifier()).chain(what.keys).collect();
+    let kept = read_configured(&audit.targets, &keys).await;
+    let judge = Judge::new(keys, kept);
+    if !walk::verify(&mut conn, judge, telling()).await?.is_intact() {
         for step in &ready {
             leave(&mut conn, step, "the trail is not intact").await?;
         }

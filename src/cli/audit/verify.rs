@@ -8,16 +8,18 @@ use std::{
 
 use clap::Args;
 
-use super::{cannot, tell};
+use super::{cannot, telling};
 use crate::{
     audit::{
         export,
         extract::{self, Verified},
+        kept,
         note::{Signer, Verifier},
+        publish::Target,
         verify::{Judge, Kept, Report},
         walk,
     },
-    cli::{Done, Failure, moment, open_at},
+    cli::{Done, Failure, moment, open_at, said::Said},
     config,
 };
 
@@ -31,7 +33,8 @@ pub struct Verify {
     /// replaced. Without it that of `MASKLINE_AUDIT_KEY`.
     #[arg(long = "key", value_name = "VERIFIER")]
     keys: Vec<Verifier>,
-    /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated.
+    /// Checkpoints that were kept: a file, or a folder of files named checkpoint-…; may be repeated. Without
+    /// it, and without --export, those in the folders of `MASKLINE_AUDIT_CHECKPOINTS`.
     #[arg(long, value_name = "FOLDER|FILE")]
     checkpoints: Vec<PathBuf>,
     /// An export to verify instead of the database: a file of lines, or a folder.
@@ -42,7 +45,7 @@ pub struct Verify {
 pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
     let kept =
         what.checkpoints.iter().map(|path| read_kept(path)).collect::<Result<Vec<_>, _>>()?;
-    let kept: Vec<Kept> = kept.into_iter().flatten().collect();
+    let mut kept: Vec<Kept> = kept.into_iter().flatten().collect();
     let keys = |signer: Option<&Signer>| match signer {
         Some(signer) if what.keys.is_empty() => vec![signer.verifier()],
         _ => what.keys.clone(),
@@ -54,7 +57,8 @@ pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
             return say_of_folder(&extract::verify(file, &keys, &kept)?, kept.len(), has_key);
         }
         let from = File::open(file).map_err(|error| cannot("read", file, &error))?;
-        let progress = |seen: u64| tell(seen, seen);
+        let mut said = Said::new();
+        let progress = |seen: u64| said.at_times(|| format!("{seen} records"));
         (export::verify(BufReader::new(from), Judge::new(keys, kept), progress)?, has_key)
     } else {
         let (url, audit) = config::database_url_and_audit(config)?;
@@ -62,7 +66,10 @@ pub(super) async fn run(config: Option<&Path>, what: Verify) -> Done {
         let has_key = !keys.is_empty();
         let db = open_at(&url).await?;
         let mut conn = db.acquire().await?;
-        (walk::verify(&mut conn, Judge::new(keys, kept), tell).await?, has_key)
+        if what.checkpoints.is_empty() {
+            kept = read_configured(&audit.targets, &keys).await;
+        }
+        (walk::verify(&mut conn, Judge::new(keys, kept), telling()).await?, has_key)
     };
     say(&report, has_key)
 }
@@ -77,10 +84,7 @@ fn say(report: &Report, has_key: bool) -> Done {
     if !report.is_intact() {
         return Err("the trail is not intact; the first finding names where to begin".into());
     }
-    println!(
-        "intact: {} records, {} checkpoints in the trail, {} kept outside",
-        report.records, report.checkpoints, report.kept
-    );
+    println!("{}", headline(report));
     for gone in &report.removed {
         println!(
             "{} records of {} removed by retention on {}",
@@ -97,7 +101,7 @@ fn say(report: &Report, has_key: bool) -> Done {
     }
     if report.kept == 0 {
         println!(
-            "no kept checkpoint was given: whoever can change the whole database could have sealed it anew"
+            "no kept checkpoint was there to compare with: whoever can change the whole database could have sealed it anew"
         );
     }
     if !has_key {
@@ -106,7 +110,22 @@ fn say(report: &Report, has_key: bool) -> Done {
     if let Some(root) = report.root {
         println!("root {root}");
     }
+    if has_key && report.records > 0 && report.covered == 0 {
+        return Err("no checkpoint covers any of the records, so the key proves nothing: give those that were kept, or wait until one is signed".into());
+    }
     Ok(())
+}
+
+/// What is said first. Only what a checkpoint covers is called intact.
+fn headline(report: &Report) -> String {
+    let Report { records, checkpoints, kept, covered, .. } = report;
+    let all =
+        format!("{records} records, {checkpoints} checkpoints in the trail, {kept} kept outside");
+    match covered {
+        covered if covered == records => format!("intact: {all}"),
+        0 => format!("nothing wrong was found, and nothing is proven: {all}"),
+        _ => format!("intact as far as checkpoints cover it, the first {covered} records: {all}"),
+    }
 }
 
 fn say_of_folder(found: &Verified, kept: usize, has_key: bool) -> Done {
@@ -135,6 +154,16 @@ fn say_of_folder(found: &Verified, kept: usize, has_key: bool) -> Done {
         println!("no --key was given: signatures were not checked");
     }
     Ok(())
+}
+
+/// The checkpoints that are kept in the folders of the settings.
+pub(super) async fn read_configured(targets: &[Target], keys: &[Verifier]) -> Vec<Kept> {
+    let origins: Vec<&str> = keys.iter().map(Verifier::name).collect();
+    let found = kept::read(targets, &origins).await;
+    for (folder, error) in found.unread {
+        eprintln!("what is kept in {} cannot be read: {error}", folder.display());
+    }
+    found.kept
 }
 
 /// The checkpoints in a file, or in a folder's files.

@@ -11,7 +11,11 @@ use serde::Deserialize;
 use super::store;
 use crate::{
     app::App,
-    audit::{self, checkpoint, checkpoint::SignError, extract::Kind},
+    audit::{
+        self,
+        checkpoint::{self, Outside, SignError},
+        extract::Kind,
+    },
     console::{
         page::{self, Asked, Failed, Frame, Page, Sent},
         request, say,
@@ -125,13 +129,15 @@ pub(in crate::console) async fn ask(
     let Some(format) = Kind::ALL.into_iter().find(|kind| kind.as_str() == new.format) else {
         return Ok(wrong(&app, &visitor, new, chips, "Say how it is to be written."));
     };
+    let audit = &app.settings.audit;
+    let outside = Outside::look(&audit.targets, audit.signer.as_deref()).await;
     let mut tx = app.db.begin().await?;
     let now = database::time(&mut tx, &app.clock).await?;
     let query = match search::wanted(&mut tx, &read, None, now).await? {
         Ok(query) => query,
         Err(problem) => return Ok(wrong(&app, &visitor, new, chips, problem)),
     };
-    let covered = match covered(&app, &mut tx).await? {
+    let covered = match covered(&app, &mut tx, outside).await? {
         Ok(covered) => covered,
         Err(problem) => return Ok(wrong(&app, &visitor, new, chips, problem)),
     };
@@ -153,20 +159,21 @@ pub(in crate::console) async fn ask(
 async fn covered(
     app: &App,
     conn: &mut sqlx::PgConnection,
+    outside: Outside,
 ) -> Result<Result<i64, &'static str>, Failed> {
     let Some(signer) = &app.settings.audit.signer else {
         return Ok(Err("Exports are signed, and no signing key is set."));
     };
-    match checkpoint::sign(&mut *conn, signer).await {
+    match checkpoint::sign(&mut *conn, signer, outside).await {
         Ok(Some(_)) => {}
         Ok(None) => {
             return Ok(Err("Nothing is sealed yet. That takes some seconds: try again then."));
         }
         Err(SignError::Database(error)) => return Err(error.into()),
-        Err(error @ SignError::Contradiction(_)) => {
+        Err(error) => {
             tracing::error!(%error, "no export can be asked for");
             return Ok(Err(
-                "The trail is not what its last checkpoint says. Tell whoever operates Maskline at once.",
+                "The trail is not what was signed before. Tell whoever operates Maskline at once.",
             ));
         }
     }

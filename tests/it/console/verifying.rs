@@ -1,13 +1,21 @@
 //! Verifying the whole trail from the console.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use maskline::console::staff::Role;
+use maskline::{
+    audit::{
+        checkpoint::{self, Outside},
+        publish,
+    },
+    console::staff::Role,
+};
 
 use super::desk::Desk;
 use crate::{
-    seal::{seal, sign},
+    seal::{seal, sign, signer},
+    sealer,
     support::TestApp,
+    verify::forge,
 };
 
 const DEEDS: &str = "select rule || ' ' || detail from audit_record
@@ -41,11 +49,12 @@ async fn the_trail_is_verified_from_the_console_and_that_is_on_record() {
     let sealed: i64 = test.value("select count(*) from audit_leaf").await;
     let page = verify(&desk, &erin).await;
     assert!(page.contains(&format!("Intact: {sealed} records. Erin asked")), "{page}");
+    assert!(page.contains("<strong>no checkpoint kept outside</strong>"), "{page}");
     let said = [
         "trail_verify by Erin, auditor, from 127.0.0.1: asked whether the trail is intact"
             .to_owned(),
         format!(
-            "trail_verified by Erin, auditor, from 127.0.0.1: the trail is intact, {sealed} records"
+            "trail_verified by Erin, auditor, from 127.0.0.1: the trail is intact, {sealed} records, compared with no checkpoint kept outside"
         ),
     ];
     assert_eq!(test.column(DEEDS).await, said);
@@ -63,6 +72,55 @@ async fn the_trail_is_verified_from_the_console_and_that_is_on_record() {
     assert!(page.contains("was changed after it was sealed"), "{page}");
     let last = test.column(DEEDS).await.pop().unwrap();
     assert!(last.contains("NOT intact") && last.contains(&id), "{last}");
+}
+
+#[tokio::test]
+async fn what_is_kept_outside_is_compared_and_shows_a_trail_that_was_signed_anew() {
+    let folder = sealer::folder();
+    let (test, target) = sealer::publishing(folder.to_str().unwrap()).await;
+    let desk = Desk::open(&test).await;
+    let erin = desk.enter(&desk.staff("Erin", Role::Auditor).await).await;
+    for _ in 0..3 {
+        // By the test's clock, as what the console puts on record.
+        test.run(
+            "insert into audit_record (id, at, kind, rule)
+             select gen_random_uuid(), '2026-03-01 12:00Z', 'received', 'talk'
+             from generate_series(1, 2)",
+        )
+        .await;
+        seal(&test).await;
+        sign(&test).await;
+        publish::turn(&test.app, &target).await.unwrap();
+    }
+    let vouched: i64 = test.value("select max(size) from audit_checkpoint").await;
+    let page = verify(&desk, &erin).await;
+    let compared = format!(
+        "Compared with 3 checkpoints kept outside the database; they vouch for the first {vouched} records."
+    );
+    assert!(page.contains("Intact: ") && page.contains(&compared), "{page}");
+    let last = test.column(DEEDS).await.pop().unwrap();
+    assert!(last.ends_with("compared with 3 checkpoints kept outside"), "{last}");
+
+    // Whoever owns the database leaves nothing that speaks against it, and has the key, too.
+    forge(&test).await;
+    test.run("delete from audit_published").await;
+    let mut tx = test.db.begin().await.unwrap();
+    checkpoint::sign(&mut tx, &signer(), Outside::default()).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
+    let page = verify(&desk, &erin).await;
+    assert!(
+        page.contains("The trail is not intact.") && page.contains("has another root"),
+        "{page}"
+    );
+    assert!(page.contains(&publish::file_name(0)[..20]), "it names the file: {page}");
+
+    fs::remove_dir_all(&folder).unwrap();
+    let page = verify(&desk, &erin).await;
+    assert!(page.contains("<strong>no checkpoint kept outside</strong>"), "{page}");
+    assert!(page.contains("The folder that keeps them could not be read."), "{page}");
+    test.run("update audit_seal set refused_since = '2026-03-01 12:00Z'").await;
+    let page = desk.look_on("/integrity", &erin).await.body;
+    assert!(page.contains("Nothing is signed since") && page.contains("Change nothing"), "{page}");
 }
 
 #[tokio::test]
