@@ -203,11 +203,7 @@ async fn waits_for_the_person(test: &TestApp, noting: impl Future<Output = ()>) 
     );
     run(&mut holder, &hold).await;
     let look = async {
-        let waiting = "select count(*) from pg_stat_activity
-             where datname = current_database() and wait_event_type = 'Lock'";
-        while test.value::<i64>(waiting).await == 0 {
-            tokio::task::yield_now().await;
-        }
+        test.lock_waiters(1).await;
         let take = format!(
             "select id from outbox
              where recipient_id = (select id from person where tag = {})

@@ -231,11 +231,7 @@ async fn a_text_that_waits_while_its_sender_is_erased_is_taken_as_somebody_news(
         let now = test.app.clock.now();
         people::destroy(&mut tx, her, now).await.unwrap();
         let waits = async {
-            let blocked = "select exists (select from pg_stat_activity
-                where datname = current_database() and wait_event_type = 'Lock')";
-            while !test.value::<bool>(blocked).await {
-                tokio::task::yield_now().await;
-            }
+            test.lock_waiters(1).await;
             tx.commit().await.unwrap();
         };
         let (texted, ()) = tokio::join!(ann.tries(words), waits);

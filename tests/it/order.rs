@@ -204,11 +204,7 @@ async fn whoever_waits_for_one_of_two_conversations_gets_both_whatever_the_plan(
         .unwrap();
     let waits = async { maskline::conversation::store::lock(&mut waiter, person).await.unwrap() };
     let releases = async {
-        let waiting = "select exists (select from pg_stat_activity
-                       where datname = current_database() and wait_event_type = 'Lock')";
-        while !test.value::<bool>(waiting).await {
-            tokio::task::yield_now().await;
-        }
+        test.lock_waiters(1).await;
         holder.commit().await.unwrap();
     };
     let (locked, ()) = futures_util::join!(waits, releases);

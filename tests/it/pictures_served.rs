@@ -165,9 +165,7 @@ async fn strangers_who_try_urls_of_pictures_take_no_connection_from_the_webhook(
         .map(|n| test.http.get(test.url(&format!("/media/{n:064x}"))).send())
         .map(tokio::spawn)
         .collect();
-    let waits = "select count(*) > 0 from pg_stat_activity
-        where wait_event_type = 'Lock' and datname = current_database()";
-    while !test.value::<bool>(waits).await {}
+    test.lock_waiters(1).await;
     for n in 0..5 {
         let text = flat(&format!("m{n}"), &test.ann().number, NUMBER, "HELP");
         assert_eq!(test.post(&text).await, 200);

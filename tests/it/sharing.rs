@@ -44,15 +44,6 @@ async fn hold(test: &TestApp, who: &[&Phone<'_>]) -> Transaction<'static, Postgr
     held
 }
 
-/// Waits until so many sessions wait for a lock.
-async fn wait_for(test: &TestApp, sessions: usize) {
-    let waiting = "select count(*) from pg_stat_activity
-                   where datname = current_database() and wait_event_type = 'Lock'";
-    while test.value::<i64>(waiting).await < i64::try_from(sessions).unwrap() {
-        tokio::task::yield_now().await;
-    }
-}
-
 /// Sends these texts while one by `first` is being served, and returns how each was answered.
 async fn behind(test: &TestApp, first: &Phone<'_>, texts: Vec<InboundText>) -> Vec<bool> {
     // Not by a lock, for which nobody waits long.
@@ -189,7 +180,7 @@ async fn whoever_waits_for_a_lock_holds_up_nobody_who_shares_with_them() {
     let stuck = intake.receive(text("shared 1", &pairs[1][0], "my lock is held"));
     let free = intake.receive(text("shared 2", &pairs[2][0], "mine is not"));
     let story = async {
-        wait_for(&test, 1).await;
+        test.lock_waiters(1).await;
         first.commit().await.unwrap();
         let begun = Instant::now();
         free.await.unwrap();
@@ -234,7 +225,7 @@ async fn whoever_waits_for_a_lock_holds_up_nobody_who_comes_after_them() {
             .enumerate()
             .map(|(n, one)| intake.receive(text(&format!("ahead {n}"), one, "my lock is held")));
         let story = async {
-            wait_for(&test, stuck.len()).await;
+            test.lock_waiters(i64::try_from(stuck.len()).unwrap()).await;
             let begun = Instant::now();
             intake.receive(text("free", free, "mine is not")).await.unwrap();
             // The bound is 250 ms; without it they would be given up after 2.25 s.

@@ -421,6 +421,15 @@ impl TestApp {
         }
     }
 
+    /// Waits until at least so many sessions of the database wait for a lock.
+    pub async fn lock_waiters(&self, count: i64) {
+        let waiting = "select count(*) from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock'";
+        while self.value::<i64>(waiting).await < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Lets the sweeper do all that is due, and sends what comes of it.
     pub async fn sweep(&self) {
         let mut rounds = 0;

@@ -1,10 +1,9 @@
 //! What a dump of the database gives away: nothing that a person's number, words or pictures say. And
 //! the keys: one that is wrong or missing stops the start, and the master key is changed on the way.
 
-use maskline::vault::{self, OpenError, Vault};
+use maskline::vault::{self, OpenError, Progress, Vault};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
-use tokio::sync::Notify;
 
 use crate::{
     pictures::png,
@@ -158,17 +157,24 @@ async fn a_change_of_the_master_key_that_is_cut_off_goes_on_where_it_was() {
     assert_eq!(test.value::<i64>(left).await, 702);
 
     let both = format!("{OTHER_KEY},{MASTER_KEY}");
-    let (masters, cut) = (both.parse().unwrap(), Notify::new());
+    let masters = both.parse().unwrap();
+    // Somebody of the second batch is held, and while it waits for them its connection is cut.
+    let mut held = test.db.begin().await.unwrap();
+    let last = "select from person order by id desc limit 1 for update";
+    sqlx::query(last).execute(&mut *held).await.unwrap();
     let mut conn = test.db.acquire().await.unwrap();
+    let session: i32 =
+        sqlx::query_scalar("select pg_backend_pid()").fetch_one(&mut *conn).await.unwrap();
     let mut told = Vec::new();
-    tokio::select! {
-        biased;
-        () = cut.notified() => {}
-        done = vault::rotate(&mut conn, &masters, |progress| {
-            told.push((progress.done, progress.left));
-            cut.notify_one();
-        }) => panic!("not cut off: {done:?}"),
-    }
+    let rotates =
+        vault::rotate(&mut conn, &masters, |now: Progress| told.push((now.done, now.left)));
+    let cuts = async {
+        test.lock_waiters(1).await;
+        test.run(&format!("select pg_terminate_backend({session})")).await;
+    };
+    let (cut_off, ()) = futures_util::join!(rotates, cuts);
+    cut_off.unwrap_err();
+    held.rollback().await.unwrap();
     assert_eq!(told, [(500, 202)]);
     assert_eq!(test.value::<i64>(left).await, 202);
 

@@ -213,14 +213,7 @@ async fn of_two_runs_at_once_each_month_is_removed_by_one() {
             thread::spawn(move || run_at(&url, &place))
         })
         .collect();
-    let waiting = "select count(*) from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock'";
-    let both_wait = async {
-        while test.value::<i64>(waiting).await < 2 {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon("both wait", both_wait).await;
+    soon("both wait", test.lock_waiters(2)).await;
     sqlx::raw_sql("commit").execute(&mut placing).await.unwrap();
     let said: Vec<(i32, String)> = runs.into_iter().map(|run| run.join().unwrap()).collect();
     assert!(said.iter().all(|(code, _)| *code == 0), "{said:?}");
