@@ -182,7 +182,7 @@ fn describe() {
     describe_counter!("maskline_accepted_twice_total", "Texts that the carrier accepted twice");
     describe_counter!(
         "maskline_lanes_passed_total",
-        "Lanes that went on without a text that the carrier did not accept for long"
+        "Lanes that went on without a text that was not accepted, or had no pictures, for long"
     );
     describe_counter!(
         "maskline_reconciled_inbound_total",

@@ -170,9 +170,48 @@ pub(super) async fn pass_stuck(conn: &mut PgConnection, now: Timestamp) -> sqlx:
     )
     .fetch_all(&mut *conn)
     .await?;
+    go_on_without(conn, passed, "not_accepted", now).await
+}
+
+/// Lets lanes go on whose first text has waited for its pictures for too long, as when our own
+/// storage is away. It leaves once they are there. Returns how many.
+pub(super) async fn pass_held(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<usize> {
+    let since = now.saturating_sub(STUCK).unwrap_or(Timestamp::MIN);
+    let passed = sqlx::query_as!(
+        Left,
+        r#"with late as (
+               select id
+               from outbox
+               where held and passed_at is null and queued_at <= $2
+               order by queued_at
+               limit $3
+               for update skip locked
+           )
+           update outbox o
+           set passed_at = $1
+           from late, masked_number m
+           where o.id = late.id and m.id = o.masked_number_id
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
+               m.number as masked_number, $1::timestamptz as "at!""#,
+        now.to_sqlx() as _,
+        since.to_sqlx() as _,
+        BATCH,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    go_on_without(conn, passed, "pictures_late", now).await
+}
+
+/// Notes why texts were passed, and wakes those behind them.
+async fn go_on_without(
+    conn: &mut PgConnection,
+    passed: Vec<Left>,
+    why: &str,
+    now: Timestamp,
+) -> sqlx::Result<usize> {
     let count = passed.len();
     let lanes = passed.iter().map(Left::lane).collect();
-    record_all(conn, passed, Kind::Passed, "not_accepted").await?;
+    record_all(conn, passed, Kind::Passed, why).await?;
     wake(conn, lanes, now.to_sqlx()).await?;
     Ok(count)
 }

@@ -11,6 +11,7 @@ pub(super) struct Mended {
     abandoned: usize,
     decided: usize,
     passed: usize,
+    late: usize,
 }
 
 /// Mends what time has done: leases that ended, outcomes that stay unknown, lanes that are stuck.
@@ -22,14 +23,15 @@ pub(super) async fn mend(
     let abandoned = unknown::abandon_expired(conn, now).await?;
     let decided = unknown::decide(conn, app, now).await?;
     let passed = if settler::accepts(app) { lanes::pass_stuck(conn, now).await? } else { 0 };
+    let late = lanes::pass_held(conn, now).await?;
     lanes::mend_times(conn, now).await?;
-    Ok(Mended { abandoned, decided, passed })
+    Ok(Mended { abandoned, decided, passed, late })
 }
 
 impl Mended {
     /// Tells what was done, once it is committed.
     pub(super) fn report(&self) {
-        let Self { abandoned, decided, passed } = *self;
+        let Self { abandoned, decided, passed, late } = *self;
         if abandoned > 0 {
             tracing::warn!(
                 abandoned,
@@ -42,9 +44,14 @@ impl Mended {
                 "nobody knows of texts whether the carrier has them: done as set"
             );
         }
+        if passed + late > 0 {
+            metrics::counter!("maskline_lanes_passed_total").increment((passed + late) as u64);
+        }
         if passed > 0 {
-            metrics::counter!("maskline_lanes_passed_total").increment(passed as u64);
             tracing::warn!(passed, "lanes go on without texts that the carrier does not accept");
+        }
+        if late > 0 {
+            tracing::warn!(late, "lanes go on without texts whose pictures are not ready");
         }
     }
 }

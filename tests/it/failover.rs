@@ -15,7 +15,7 @@ use crate::{
     replicas::{Doors, FAST, connect, talk},
     sending::soon,
     service::{Site, run},
-    support::{Database, app_login, as_app},
+    support::{Cable, Database, app_login, as_app},
 };
 
 /// A primary and its synchronous standby.
@@ -56,6 +56,19 @@ impl Pair {
             servers.iter().map(|server| format!("{folder}%2F{server}")).collect();
         format!("postgres://maskline@{}/postgres?sslmode=disable{more}", hosts.join(","))
     }
+
+    /// The URL of a database on one of the two servers, for a proxy in front of it.
+    fn socket(&self, server: &str) -> String {
+        format!("postgres:///postgres?host={}/{server}&user=maskline", self.folder)
+    }
+
+    /// Migrates the primary, and returns the URL of whichever of the two takes writes.
+    async fn migrated(&self) -> String {
+        let both = self.url(&["one", "two"], "&target_session_attrs=read-write");
+        assert_eq!(run("migrate", &[("DATABASE_URL", &both)]).await.code, Some(0));
+        app_login(&self.url(&["one"], "")).await;
+        both
+    }
 }
 
 /// The folder of PostgreSQL's programs, the newest that is installed.
@@ -74,17 +87,31 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_promoted_standby_is_found_and_nothing_acknowledged_is_lost() {
-    const TEXTS: usize = 90;
     let mut pair = Pair::start().await;
-    let both = pair.url(&["one", "two"], "&target_session_attrs=read-write");
+    let both = pair.migrated().await;
     let standby = pair.url(&["two"], "");
-    assert_eq!(run("migrate", &[("DATABASE_URL", &both)]).await.code, Some(0));
     let said = run("numbers list", &[("DATABASE_URL", &standby)]).await;
     assert!(said.code == Some(1) && said.err.contains("takes no writes"), "{}", said.err);
-
-    app_login(&pair.url(&["one"], "")).await;
     let app = as_app(&both);
-    let site = Site::on(Database::elsewhere(both, app)).await;
+    goes_on(&mut pair, Database::elsewhere(both, app), async || ()).await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_leads_to_the_standby_nothing_acknowledged_is_lost() {
+    let mut pair = Pair::start().await;
+    let both = pair.migrated().await;
+    let mut proxy = Cable::to(&as_app(&pair.socket("one")));
+    let through = Database::elsewhere(both, proxy.url("postgres"));
+    let standby = as_app(&pair.socket("two"));
+    goes_on(&mut pair, through, async || proxy.redirect(&standby).await).await;
+}
+
+/// The primary dies, its standby is promoted, and that one starts anew, with texts under way. `lead`
+/// is done before the promotion, while the standby takes no writes.
+async fn goes_on(pair: &mut Pair, database: Database, lead: impl AsyncFnOnce()) {
+    const TEXTS: usize = 90;
+    let standby = pair.url(&["two"], "");
+    let site = Site::on(database).await;
     let first = site.serve_with("serve", &FAST).await;
     connect(&site).await;
     first.stop().await;
@@ -102,6 +129,7 @@ async fn a_promoted_standby_is_found_and_nothing_acknowledged_is_lost() {
     let crash = Instant::now();
     tokio::join!(deliver(30..31), async {
         pair.order("crash").await;
+        lead().await;
         pair.order("promote").await;
     });
     let promoted = crash.elapsed();
@@ -141,9 +169,7 @@ async fn a_promoted_standby_is_found_and_nothing_acknowledged_is_lost() {
 #[tokio::test]
 async fn a_primary_that_falls_silent_is_left_for_the_standby() {
     let mut pair = Pair::start().await;
-    let both = pair.url(&["one", "two"], "&target_session_attrs=read-write");
-    assert_eq!(run("migrate", &[("DATABASE_URL", &both)]).await.code, Some(0));
-    app_login(&pair.url(&["one"], "")).await;
+    let both = pair.migrated().await;
     let app = as_app(&both);
     let site = Site::on(Database::elsewhere(both, app)).await;
     let served = site.serve_with("serve --without worker,sweeper", &[]).await;

@@ -221,6 +221,34 @@ async fn while_the_storage_is_away_nothing_is_lost() {
 }
 
 #[tokio::test]
+async fn a_lane_goes_on_without_a_text_whose_pictures_are_not_ready_for_long() {
+    let test = TestApp::start().await;
+    let (ann, ben) = test.conversation().await;
+    let before = ben.inbox().len();
+    fs::write(&test.folder, "in the way").unwrap();
+    ann.sends(Some("look"), &[test.hosts(png(2, 2))]).await;
+    ann.texts("behind it").await;
+    for half_minutes in 0..10 {
+        test.deliver().await;
+        assert_eq!(ben.inbox().len(), before, "after {half_minutes} half minutes");
+        test.advance(SignedDuration::from_secs(30));
+    }
+    test.deliver().await;
+    assert_eq!(ben.inbox()[before..], ["behind it"]);
+    let passed = "select r.body || ' ' || p.detail from audit_record p
+         join audit_record r on r.text_id = p.text_id and r.kind = 'relayed'
+         where p.kind = 'passed'";
+    assert_eq!(test.column(passed).await, ["look pictures_late"]);
+    ann.texts("and on").await;
+    test.deliver().await;
+    fs::remove_file(&test.folder).unwrap();
+    test.advance(SignedDuration::from_mins(1));
+    test.deliver().await;
+    assert_eq!(ben.inbox()[before..], ["behind it", "and on", "look"]);
+    assert_eq!(last(&ben, &test).media_urls.len(), 1);
+}
+
+#[tokio::test]
 async fn a_fetcher_that_is_killed_after_fetching_is_followed_by_another() {
     let test = TestApp::start().await;
     let (ann, ben) = test.conversation().await;

@@ -34,9 +34,9 @@ const MORE: &str = "
         t, t, 'unknown', 1, t, t, t, t
     from stranger p cross join (values ('2026-02-20'::timestamptz)) as old (t);
     insert into outbox (id, kind, recipient_id, masked_number_id, body_sealed, queued_at, due_at,
-        is_mms, held)
+        is_mms, held, passed_at)
     select gen_random_uuid(), 'answer', p.id, (select id from masked_number limit 1), '\\x00',
-        t, t, true, true
+        t, t, true, true, t
     from stranger p cross join (values ('2026-02-20'::timestamptz)) as old (t);
     insert into audit_record (id, at, kind, conversation_id, person_id, recipient_id, masked_number,
         carrier_id, text_id)

@@ -95,6 +95,13 @@ impl Cable {
         }
     }
 
+    /// Ends every connection and leads new ones to another server, as a proxy does.
+    pub async fn redirect(&mut self, server: &str) {
+        self.cut().await;
+        self.server = server.parse().unwrap();
+        self.mend();
+    }
+
     /// Lets nothing pass, as a network does that has lost its way.
     pub fn silence(&self) {
         self.line.send_replace(Line::Silent);
@@ -195,7 +202,7 @@ async fn carry(mut client: Tapped, server: url::Url, mut line: watch::Receiver<L
     if line.wait_for(|line| *line == Line::Open).await.is_err() {
         return;
     }
-    let mut server = connect(&server).await;
+    let Ok(mut server) = connect(&server).await else { return };
     let carried = copy_bidirectional(&mut client, &mut server);
     tokio::pin!(carried);
     loop {
@@ -207,7 +214,7 @@ async fn carry(mut client: Tapped, server: url::Url, mut line: watch::Receiver<L
     }
 }
 
-async fn connect(server: &url::Url) -> Box<dyn Stream> {
+async fn connect(server: &url::Url) -> io::Result<Box<dyn Stream>> {
     let given = |name: &str| {
         let found = server.query_pairs().find(|(key, _)| key == name);
         found.map(|(_, value)| value.into_owned())
@@ -216,9 +223,9 @@ async fn connect(server: &url::Url) -> Box<dyn Stream> {
     let port = port.unwrap_or_else(|| "5432".to_owned());
     let host = given("host").or(server.host_str().map(str::to_owned));
     let host = host.unwrap_or_else(|| "localhost".to_owned());
-    if host.starts_with('/') {
-        Box::new(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await.unwrap())
+    Ok(if host.starts_with('/') {
+        Box::new(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await?)
     } else {
-        Box::new(TcpStream::connect(format!("{host}:{port}")).await.unwrap())
-    }
+        Box::new(TcpStream::connect(format!("{host}:{port}")).await?)
+    })
 }
