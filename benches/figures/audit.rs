@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::BufWriter,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,7 +24,6 @@ use maskline::{
     },
 };
 
-use sqlx::Connection;
 use uuid::Uuid;
 
 use crate::{
@@ -67,37 +67,48 @@ pub(crate) async fn measure(database: &Database) {
 /// Writes out what was said in two days, in each form with words, and prints how many records a second.
 pub(crate) async fn export(database: &Database) {
     table::heading("exports of two days", &["records", "seconds", "records/s", "aim", "memory MB"]);
-    let (now, signer) = (Timestamp::now(), Signer::new("figures.maskline", &[7; 32]));
+    let signer = Signer::new("figures.maskline", &[7; 32]);
     let mut conn = database.pool.acquire().await.unwrap();
     let note = checkpoint::sign(&mut conn, &signer, Outside::default()).await.unwrap().unwrap();
-    let size = Checkpoint::read(&note).unwrap().size.cast_signed();
+    for kind in [Kind::Csv, Kind::Html, Kind::Rsmf] {
+        let start = Instant::now();
+        let records = two_days(database, kind, &signer, &note).await;
+        row(kind.as_str(), records, start.elapsed(), "20,000");
+        std::fs::remove_dir_all(folder()).unwrap();
+    }
+}
+
+/// Where exports are written.
+fn folder() -> PathBuf {
+    std::env::temp_dir().join(format!("maskline-figures-{}", std::process::id()))
+}
+
+/// Writes out two days under this checkpoint, and counts the records.
+async fn two_days(database: &Database, kind: Kind, signer: &Signer, note: &str) -> u64 {
+    let now = Timestamp::now();
+    let size = Checkpoint::read(note).unwrap().size.cast_signed();
     let from = now - SignedDuration::from_hours(24 * 10);
     let filter = Filter {
         from: Some(from),
         until: Some(from + SignedDuration::from_hours(48)),
         ..Filter::default()
     };
-    for kind in [Kind::Csv, Kind::Html, Kind::Rsmf] {
-        let query = Query::new(filter.clone(), None, None, now).unwrap().covered_by(size);
-        let order = Order {
-            requester: "figures",
-            approver: None,
-            reason: "to measure",
-            case: None,
-            kind,
-            checkpoint: &note,
-        };
-        let path = std::env::temp_dir().join(format!("maskline-figures-{}", std::process::id()));
-        let folder = Folder::create(&path).unwrap();
-        let start = Instant::now();
-        let mut tx = conn.begin().await.unwrap();
-        let made = extract::write(&mut tx, &database.vault, &query, order, &signer, folder, |_| {})
-            .await
-            .unwrap();
-        tx.commit().await.unwrap();
-        row(kind.as_str(), made.records, start.elapsed(), "20,000");
-        std::fs::remove_dir_all(&path).unwrap();
-    }
+    let query = Query::new(filter, None, None, now).unwrap().covered_by(size);
+    let order = Order {
+        requester: "figures",
+        approver: None,
+        reason: "to measure",
+        case: None,
+        kind,
+        checkpoint: note,
+    };
+    let folder = Folder::create(&folder()).unwrap();
+    let mut tx = database.pool.begin().await.unwrap();
+    let made = extract::write(&mut tx, &database.vault, &query, order, signer, folder, |_| {})
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    made.records
 }
 
 /// What is looked for, and how soon there must be an answer.
@@ -207,10 +218,12 @@ enum Beside {
     Sealer,
     Searching,
     Verifying,
+    Exporting,
 }
 
 impl Beside {
-    const ALL: [Self; 4] = [Self::Nothing, Self::Sealer, Self::Searching, Self::Verifying];
+    const ALL: [Self; 5] =
+        [Self::Nothing, Self::Sealer, Self::Searching, Self::Verifying, Self::Exporting];
 
     fn name(self) -> &'static str {
         match self {
@@ -218,6 +231,7 @@ impl Beside {
             Self::Sealer => "the sealer beside it",
             Self::Searching => "sealer, and somebody searches",
             Self::Verifying => "sealer, and somebody verifies",
+            Self::Exporting => "sealer, and somebody exports",
         }
     }
 }
@@ -287,6 +301,14 @@ async fn read(database: Arc<Database>, beside: Beside) {
                 let judge = Judge::new(Vec::new(), Vec::new());
                 walk::verify(&mut conn, judge, |_, _| {}).await.unwrap();
             }
+            Beside::Exporting => {
+                let signer = Signer::new("figures.maskline", &[7; 32]);
+                let mut conn = database.pool.acquire().await.unwrap();
+                let (_, _, note) = checkpoint::newest(&mut conn).await.unwrap().unwrap();
+                drop(conn);
+                two_days(&database, Kind::Csv, &signer, &note).await;
+                std::fs::remove_dir_all(folder()).unwrap();
+            }
         }
     }
 }
@@ -305,6 +327,7 @@ async fn run(database: &Arc<Database>, beside: Beside, pace: Pace) -> (Figures, 
     app.draining.cancel();
     reading.abort();
     reading.await.ok();
+    std::fs::remove_dir_all(folder()).ok();
     if let Some(sealing) = sealing {
         sealing.await.unwrap();
     }
