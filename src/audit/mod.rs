@@ -22,6 +22,7 @@ mod kind;
 pub mod note;
 pub mod pace;
 pub mod publish;
+pub mod reach;
 mod reader;
 pub mod removal;
 pub mod retain;

@@ -1,5 +1,6 @@
 //! What was said in a conversation, as people read it.
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -151,12 +152,18 @@ pub async fn outline(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Vec<Line
     Ok(line.collect())
 }
 
-/// Reads all records of a conversation, or of what a task is about, oldest first.
+/// Reads all records of a conversation, or of what a task is about, oldest first, and shows each as it
+/// comes.
 ///
 /// # Errors
 /// The database's. A record that cannot be opened says so, and hides no other.
-pub async fn records(conn: &mut PgConnection, vault: &Vault, id: Uuid) -> sqlx::Result<Vec<Shown>> {
-    read(conn, vault, id, None).await
+pub async fn records(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    id: Uuid,
+    show: impl FnMut(Shown),
+) -> sqlx::Result<()> {
+    read(conn, vault, id, None, show).await
 }
 
 /// Reads these of them.
@@ -170,7 +177,9 @@ pub async fn some(
     among: &[RecordId],
 ) -> sqlx::Result<Vec<Shown>> {
     let among: Vec<Uuid> = among.iter().map(|id| id.uuid()).collect();
-    read(conn, vault, id, Some(&among)).await
+    let mut shown = Vec::new();
+    read(conn, vault, id, Some(&among), |record| shown.push(record)).await?;
+    Ok(shown)
 }
 
 async fn read(
@@ -178,8 +187,9 @@ async fn read(
     vault: &Vault,
     id: Uuid,
     among: Option<&[Uuid]>,
-) -> sqlx::Result<Vec<Shown>> {
-    let rows = sqlx::query!(
+    mut show: impl FnMut(Shown),
+) -> sqlx::Result<()> {
+    let mut rows = sqlx::query!(
         r#"select r.id as "id: RecordId", r.at, r.kind, r.rule, r.person_id as "person: PersonId",
                r.recipient_id as "recipient: PersonId", r.masked_number,
                r.carrier_id, r.text_id as "text: TextId", r.body_sealed, r.media_sealed, r.detail,
@@ -199,15 +209,14 @@ async fn read(
         id,
         among,
     )
-    .fetch_all(conn)
-    .await?;
-    let shown = rows.into_iter().map(|row| {
+    .fetch(conn);
+    while let Some(row) = rows.try_next().await? {
         let opened = vault
             .author_of(row.author, row.author_key.as_deref())
             .and_then(|author| open(&author, row.id, row.body_sealed, row.media_sealed));
         let is_unreadable = opened.is_err();
         let (words, media) = opened.unwrap_or_default();
-        Shown {
+        show(Shown {
             id: row.id,
             at: row.at.to_jiff(),
             kind: row.kind,
@@ -222,9 +231,9 @@ async fn read(
             detail: row.detail,
             is_unreadable,
             erased_at: row.erased_at.map(SqlTimestamp::to_jiff).filter(|_| is_unreadable),
-        }
-    });
-    Ok(shown.collect())
+        });
+    }
+    Ok(())
 }
 
 /// The words and the media of a record.

@@ -143,8 +143,7 @@ async fn look(config: Option<&Path>, id: Uuid, format: Format, by: &By) -> Done 
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     let mut conn = db.acquire().await?;
-    let gaps = audit::show::gaps(&mut conn, id).await?;
-    show::print(&gaps, &audit::show::records(&mut conn, &pen.vault, id).await?, format)
+    show::print(&mut conn, &pen.vault, id, format).await
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Failure {

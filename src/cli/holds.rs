@@ -16,6 +16,7 @@ use crate::{
     audit::{
         self, Record,
         holds::{self, Hold, Scope},
+        reach::reach,
     },
     ids::{ConversationId, HoldId, PersonId},
     phone::PhoneNumber,
@@ -30,6 +31,7 @@ pub enum Holds {
 Example:  maskline holds add --matter \"case 2026-CV-17\" --conversation 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94
           maskline holds add --matter \"case 2026-CV-17\" --person 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 \\
               --from 2026-03-01T00:00:00Z --until 2026-04-01T00:00:00Z
+          maskline holds add --matter \"case 2026-CV-17\" --all --preview
 
 What is given together must hold together. A hold on a person keeps what others wrote to them, too.")]
     Add(Add),
@@ -95,6 +97,9 @@ pub struct Add {
     /// Everything there is.
     #[arg(long = "all", conflicts_with_all = ["person", "conversation", "number", "from", "until"])]
     everything: bool,
+    /// Only say how much it would cover now.
+    #[arg(long)]
+    preview: bool,
     /// Who places it.
     #[command(flatten)]
     by: By,
@@ -135,6 +140,11 @@ async fn add(db: &PgPool, new: Add) -> Done {
         from: new.from,
         until: new.until,
     };
+    let covered = reach(&mut tx, &scope).await?;
+    if new.preview {
+        println!("It would cover {covered} by now, and what is yet to come.");
+        return Ok(());
+    }
     let placed = holds::place(&mut tx, &new.matter, &scope, &new.by.name(), now).await;
     let id = placed.map_err(|error| match error.as_database_error() {
         Some(found) if found.is_foreign_key_violation() => {
@@ -150,7 +160,7 @@ async fn add(db: &PgPool, new: Add) -> Done {
     };
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
-    println!("{id} is in force");
+    println!("{id} is in force: it covers {covered} by now, and what is yet to come");
     Ok(())
 }
 

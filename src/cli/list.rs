@@ -31,3 +31,44 @@ pub(super) fn print<T: Serialize>(
     }
     Ok(())
 }
+
+/// Prints rows as they come: the elements of one JSON array, or lines of a table under its heading.
+pub(super) struct Rows {
+    format: Format,
+    heading: fn(),
+    count: usize,
+}
+
+impl Rows {
+    pub(super) fn new(format: Format, heading: fn()) -> Self {
+        Self { format, heading, count: 0 }
+    }
+
+    pub(super) fn row<T: Serialize>(&mut self, row: &T, line: impl FnOnce(&T)) -> Done {
+        match self.format {
+            Format::Json => {
+                println!("{}", if self.count == 0 { "[" } else { "," });
+                print!("{}", serde_json::to_string_pretty(row)?);
+            }
+            Format::Table => {
+                if self.count == 0 {
+                    (self.heading)();
+                }
+                line(row);
+            }
+        }
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Ends the list. Where nothing was in it, it says so as `print` does.
+    pub(super) fn end(self, none: &str) {
+        match self.format {
+            Format::Json if self.count == 0 => println!("[]"),
+            Format::Json => println!("\n]"),
+            Format::Table if self.count > 0 => {}
+            Format::Table if std::io::stdout().is_terminal() => println!("{none}"),
+            Format::Table => (self.heading)(),
+        }
+    }
+}

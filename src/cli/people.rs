@@ -37,7 +37,8 @@ pub enum People {
     /// by type and size.
     #[command(after_help = "\
 Example:  maskline people export - ben.jsonl --reason \"asked by letter, case 4711\"
-          maskline people export 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 ben.jsonl --reason \"case 4711\"")]
+          maskline people export 019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94 ben.jsonl --reason \"case 4711\"
+          maskline people export - ben.jsonl --reason \"case 4711\" --preview")]
     Export {
         /// Whose.
         person: Whose,
@@ -46,6 +47,9 @@ Example:  maskline people export - ben.jsonl --reason \"asked by letter, case 47
         /// Why.
         #[command(flatten)]
         why: Why,
+        /// Only say what there is, and write nothing.
+        #[arg(long)]
+        preview: bool,
     },
     /// Erase a person: destroy the key to all that they wrote, and their number. Nothing brings it back.
     ///
@@ -114,11 +118,15 @@ pub async fn run(config: Option<&Path>, command: People) -> Done {
     let (db, pen) = super::open_with_pen(config).await?;
     let mut conn = db.acquire().await?;
     match command {
-        People::Export { person, file, why } => {
+        People::Export { person, file, why, preview } => {
             why.check()?;
             let person = person.find(&mut conn, &pen.vault).await?;
-            present(&mut conn, person).await?;
+            let about = present(&mut conn, person).await?;
             drop(conn);
+            if preview {
+                would_export(person, &about);
+                return Ok(());
+            }
             export(&db, &pen, person, &file, &why).await
         }
         People::Erase { person, why, preview, yes } => {
@@ -160,8 +168,18 @@ fn is_held(matters: &[String]) -> Failure {
     .into()
 }
 
+fn would_export(person: PersonId, about: &About) {
+    let lines = [
+        (about.records_by, "records of what they wrote or did: with their words"),
+        (about.records_to, "records of what they were sent: with the words, where they arrived"),
+        (about.consents, "entries on consent"),
+        (about.pictures, "pictures: by type and size, not themselves"),
+    ];
+    count(person, about, &lines);
+    others(about);
+}
+
 fn show(person: PersonId, about: &About, held: &[String]) {
-    println!("{person}, known since {}", moment(about.first_seen_at));
     let lines = [
         (
             about.records_by,
@@ -173,17 +191,26 @@ fn show(person: PersonId, about: &About, held: &[String]) {
         (about.pictures, "pictures: they are removed from the storage"),
         (about.consents, "entries on consent: they stay, without what staff wrote"),
     ];
-    for (count, what) in lines {
-        println!("{count:>8}  {what}");
-    }
+    count(person, about, &lines);
     if about.is_silent {
         println!("They are opted out. That is heeded further on, by a keyed tag of their number.");
     }
-    for phone in &about.other_phones {
-        println!("They had another phone, which is a person of its own: {phone}");
-    }
+    others(about);
     for matter in held {
         println!("Under legal hold: {matter}");
+    }
+}
+
+fn count(person: PersonId, about: &About, lines: &[(i64, &str)]) {
+    println!("{person}, known since {}", moment(about.first_seen_at));
+    for (count, what) in lines {
+        println!("{count:>8}  {what}");
+    }
+}
+
+fn others(about: &About) {
+    for phone in &about.other_phones {
+        println!("They had another phone, which is a person of its own: {phone}");
     }
 }
 

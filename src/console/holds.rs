@@ -22,6 +22,7 @@ use crate::{
     audit::{
         self, Record,
         holds::{self, Hold, Refusal, Scope},
+        reach::{Reach, reach},
     },
     ids::HoldId,
     phone::PhoneNumber,
@@ -39,6 +40,8 @@ struct Holds {
     all: bool,
     may_approve: bool,
     problem: Option<String>,
+    /// What the hold in the form would cover.
+    would_cover: Option<Reach>,
     new: New,
 }
 
@@ -67,6 +70,9 @@ pub(super) struct New {
     until: String,
     #[serde(default)]
     everything: Option<String>,
+    /// Only what it would cover is asked for.
+    #[serde(default)]
+    preview: Option<String>,
 }
 
 /// Shows the holds.
@@ -108,6 +114,7 @@ async fn list(app: &App, visitor: &Visitor, all: bool) -> sqlx::Result<Holds> {
         all,
         may_approve: visitor.role() == Role::Approver,
         problem: None,
+        would_cover: None,
         new: New::default(),
     })
 }
@@ -126,6 +133,12 @@ pub(super) async fn place(State(app): State<App>, visitor: Visitor, Sent(new): S
     {
         let problem = "That is none of your masked numbers. For a person give their id.";
         return again(&app, &visitor, problem.to_owned(), new).await;
+    }
+    if new.preview.is_some() {
+        let would_cover = Some(reach(&mut tx, &scope).await?);
+        drop(tx);
+        let listed = list(&app, &visitor, false).await?;
+        return Ok(page::show(&Holds { would_cover, new, ..listed }));
     }
     let id = match holds::place(&mut tx, &matter, &scope, visitor.name(), now).await {
         Ok(id) => id,

@@ -275,6 +275,20 @@ async fn a_person_gets_what_they_wrote_and_what_reached_them() {
     std::fs::create_dir(&folder).unwrap();
     let file = folder.join("ann.jsonl");
     let export = ["people", "export", "-", file.to_str().unwrap(), WHY[0], WHY[1]];
+    let preview = [&export[..], &["--preview"]].concat();
+    let before = maskline_reading(&test, &preview, ann.number.as_str()).done();
+    let records = "select count(*) from audit_record r join person p on p.id = PERSON
+        where p.tag = TAG"
+        .replace("TAG", &test.tag(&ann.number));
+    for (whose, what) in [
+        ("any(array[r.person_id, r.author_id])", "records of what they wrote or did"),
+        ("r.recipient_id", "records of what they were sent"),
+    ] {
+        let count: i64 = test.value(&records.replace("PERSON", whose)).await;
+        assert!(before.contains(&format!("{count:>8}  {what}: ")), "{before}");
+    }
+    assert!(before.contains("       1  entries on consent\n"), "{before}");
+    assert!(!file.exists(), "a preview writes nothing");
     maskline_reading(&test, &export, &format!("{}\n", ann.number.as_str())).done();
     let text = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

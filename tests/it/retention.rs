@@ -322,8 +322,24 @@ async fn a_hold_wins_over_erasure_until_two_people_release_it() {
     for scope in scopes {
         let add =
             [&["holds", "add", "--matter", "case CV-17", "--by", "Dana"], &scope[..]].concat();
+        let preview = maskline(&test, &[&add[..], &["--preview"]].concat()).done();
+        let in_force = "select count(*) from legal_hold where released_at is null";
+        assert_eq!(test.value::<i64>(in_force).await, 0, "a preview places nothing");
         let said = maskline(&test, &add).done();
         let hold = said.split(' ').next().unwrap();
+        // That it was placed is a record of its own.
+        let covered: String = test
+            .value(
+                "select count(*) || ' records, of ' || count(distinct r.conversation_id) || ' conversations'
+                 from audit_record r join legal_hold h on legal_hold_covers(h, r)
+                 where r.id < (select max(id::text)::uuid from audit_record where rule = 'holds_add')",
+            )
+            .await;
+        assert_eq!(preview, format!("It would cover {covered} by now, and what is yet to come.\n"));
+        assert_eq!(
+            said,
+            format!("{hold} is in force: it covers {covered} by now, and what is yet to come\n")
+        );
         for id in &ids {
             let said = erase(id).failed();
             assert!(

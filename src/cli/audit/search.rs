@@ -1,6 +1,6 @@
 //! `maskline audit search`: which conversations there are, and which records of none.
 
-use std::{io::IsTerminal, path::Path};
+use std::path::Path;
 
 use clap::Args;
 
@@ -10,7 +10,12 @@ use crate::{
         self,
         search::{self, Cursor, Found, Query},
     },
-    cli::{Done, by::By, list::Format, moment, now, open_with_pen, pseudonym},
+    cli::{
+        Done,
+        by::By,
+        list::{Format, Rows},
+        moment, now, open_with_pen, pseudonym,
+    },
 };
 
 /// How it is used.
@@ -53,7 +58,7 @@ pub struct Search {
 /// Finds what fits, once it is on record who looks for what.
 pub(super) async fn run(config: Option<&Path>, what: Search) -> Done {
     let (db, pen) = open_with_pen(config).await?;
-    let mut printer = Printer::new(what.format);
+    let mut rows = Rows::new(what.format, heading);
     let mut tx = db.begin().await?;
     let now = now(&mut tx).await?;
     let (query, told) = match what.filters.whom(&mut tx, &pen.vault).await? {
@@ -69,63 +74,24 @@ pub(super) async fn run(config: Option<&Path>, what: Search) -> Done {
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     let Some(query) = query else {
-        printer.end("Nobody with this number is known: there is nothing of them here.");
+        rows.end("Nobody with this number is known: there is nothing of them here.");
         return Ok(());
     };
     let mut tx = db.begin().await?;
     let mut failed = None;
     let show = |found: Found| {
-        if let Err(error) = printer.row(&found) {
+        if let Err(error) = rows.row(&found, line) {
             failed.get_or_insert(error);
         }
     };
     let more = search::find(&mut tx, &pen.vault, &query, what.limit.into(), show).await?;
     tx.commit().await?;
     failed.map_or(Ok(()), Err)?;
-    printer.end("Nothing fits.");
+    rows.end("Nothing fits.");
     if let Some(cursor) = more {
         eprintln!("There may be more. The same again with --before {cursor}");
     }
     Ok(())
-}
-
-/// Prints rows as they are found.
-struct Printer {
-    format: Format,
-    rows: usize,
-}
-
-impl Printer {
-    fn new(format: Format) -> Self {
-        Self { format, rows: 0 }
-    }
-
-    fn row(&mut self, found: &Found) -> Done {
-        match self.format {
-            Format::Json => {
-                println!("{}", if self.rows == 0 { "[" } else { "," });
-                print!("{}", serde_json::to_string_pretty(found)?);
-            }
-            Format::Table => {
-                if self.rows == 0 {
-                    heading();
-                }
-                line(found);
-            }
-        }
-        self.rows += 1;
-        Ok(())
-    }
-
-    fn end(self, none: &str) {
-        match self.format {
-            Format::Json if self.rows == 0 => println!("[]"),
-            Format::Json => println!("\n]"),
-            Format::Table if self.rows > 0 => {}
-            Format::Table if std::io::stdout().is_terminal() => println!("{none}"),
-            Format::Table => heading(),
-        }
-    }
 }
 
 fn heading() {

@@ -1,50 +1,72 @@
 //! A conversation on a terminal.
 
-use std::io::IsTerminal;
+use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
-    audit::show::{Gap, Shown},
-    cli::{Done, list::Format, moment, pseudonym},
+    audit::show::{self, Gap, Shown},
+    cli::{
+        Done,
+        list::{Format, Rows},
+        moment, pseudonym,
+    },
+    vault::Vault,
 };
 
-/// Prints the records of a conversation.
-pub(super) fn print(gaps: &[Gap], records: &[Shown], format: Format) -> Done {
-    match format {
-        Format::Json => {
-            let gaps = gaps.iter().map(serde_json::to_value);
-            let lines = gaps.chain(records.iter().map(serde_json::to_value));
-            println!("{}", serde_json::to_string_pretty(&lines.collect::<Result<Vec<_>, _>>()?)?);
-        }
-        Format::Table
-            if records.is_empty() && gaps.is_empty() && std::io::stdout().is_terminal() =>
-        {
-            println!("There is no record of such a conversation.");
-        }
-        Format::Table => {
-            for gap in gaps {
-                println!(
-                    "What happened in {} is not here: that month was removed by retention on {}, {} \
-                     records of all conversations",
-                    gap.month,
-                    moment(gap.removed_at),
-                    gap.records,
-                );
-            }
-            println!("{:<20}  {:<12}  {:<8}  {:<8}  TEXT", "TIME", "RECORD", "BY", "FOR");
-            for record in records {
-                let who = |id| Option::map_or_else(id, || "-".into(), pseudonym);
-                println!(
-                    "{:<20}  {:<12}  {:<8}  {:<8}  {}",
-                    moment(record.at),
-                    record.kind,
-                    who(record.person),
-                    who(record.recipient),
-                    said(record),
-                );
-            }
+/// Prints the records of a conversation as they are read.
+pub(super) async fn print(
+    conn: &mut PgConnection,
+    vault: &Vault,
+    id: Uuid,
+    format: Format,
+) -> Done {
+    let mut rows = Rows::new(format, heading);
+    let gaps = show::gaps(conn, id).await?;
+    for gap in &gaps {
+        match format {
+            Format::Json => rows.row(gap, |_| {})?,
+            Format::Table => tell(gap),
         }
     }
+    let mut failed = None;
+    let print = |record: Shown| {
+        if let Err(error) = rows.row(&record, line) {
+            failed.get_or_insert(error);
+        }
+    };
+    show::records(conn, vault, id, print).await?;
+    failed.map_or(Ok(()), Err)?;
+    rows.end(match &gaps[..] {
+        [] => "There is no record of such a conversation.",
+        _ => "No other record of it is left.",
+    });
     Ok(())
+}
+
+fn tell(gap: &Gap) {
+    println!(
+        "What happened in {} is not here: that month was removed by retention on {}, {} records of all \
+         conversations",
+        gap.month,
+        moment(gap.removed_at),
+        gap.records,
+    );
+}
+
+fn heading() {
+    println!("{:<20}  {:<12}  {:<8}  {:<8}  TEXT", "TIME", "RECORD", "BY", "FOR");
+}
+
+fn line(record: &Shown) {
+    let who = |id| Option::map_or_else(id, || "-".into(), pseudonym);
+    println!(
+        "{:<20}  {:<12}  {:<8}  {:<8}  {}",
+        moment(record.at),
+        record.kind,
+        who(record.person),
+        who(record.recipient),
+        said(record),
+    );
 }
 
 /// What stands in the last column, on one line whatever somebody texted.

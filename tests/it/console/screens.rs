@@ -200,6 +200,13 @@ async fn a_hold_is_released_by_two_accounts() {
         let said = desk.post("/holds", Some(&erin), &form).await;
         assert!(said.status == 422 && said.body.contains(says), "{says}: {}", said.body);
     }
+    let preview = [new("case 7", &id), vec![("preview", "1".to_owned())]].concat();
+    let said = desk.post("/holds", Some(&erin), &preview).await;
+    let records = "select count(*) from audit_record where conversation_id is not null";
+    let records: i64 = test.value(records).await;
+    let covers = format!("<strong>{records} records of 1 conversations</strong>");
+    assert!(said.status == 200 && said.body.contains(&covers), "{}", said.body);
+    assert!(said.body.contains("No hold is in force") && said.body.contains(&id));
     assert_eq!(desk.post("/holds", Some(&erin), &new("case 7", &id)).await.status, 303);
     let page = desk.get(&format!("/conversations/{id}"), Some(&erin)).await.body;
     assert!(page.contains("<strong>Held</strong> for case 7"), "{page}");
