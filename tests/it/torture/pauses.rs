@@ -33,7 +33,8 @@ async fn a_process_that_was_stopped_changes_nothing_when_it_wakes() {
     let database = Database::migrated().await;
     let world = World::start(Wishes {
         database_url: &database.url,
-        pairs: size(6, 21),
+        // Each stop leaves some lanes waiting for what became of a text.
+        pairs: size(6, 151),
         // Whatever its waking sends again was sent twice by it alone.
         settings: &[("MASKLINE_UNKNOWN", "park")],
         replicas: vec![Vec::new(); 2],
