@@ -1,11 +1,14 @@
 //! Every page of the one table of routes, as each role sees it, all unfolded, light and dark.
 //!
+//! What a stranger texted and what staff wrote is script, and is shown as words everywhere.
+//!
 //! A page that is put into the table and not found here fails the test, and so does one that is
 //! named as no page and is one.
 
 use std::collections::BTreeSet;
 
 use maskline::console::{self, May, staff::Role};
+use serde_json::json;
 
 use super::Browser;
 use crate::{
@@ -37,6 +40,10 @@ const NO_PAGES: [(&str, Kind); 5] = [
     ("/subject-requests/{id}/export.jsonl", Kind::Download),
 ];
 
+/// What would say that it ran.
+const SCRIPT: &str =
+    "</p><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">";
+
 /// Where something is to be seen that has no fixed address.
 const PLACES: [(&str, &str); 7] = [
     ("/search/saved/{id}", "select '/search/saved/' || id from saved_search"),
@@ -62,17 +69,17 @@ async fn path(test: &TestApp, route: &str) -> String {
 /// Has something on every page: what the auditor asks for and what the approver grants.
 async fn furnish(test: &TestApp, desk: &Desk<'_>, erin: &Member, vera: &Member) {
     let (ann, ben) = test.conversation().await;
-    ann.texts("is the bicycle still for sale?").await;
+    ann.texts(SCRIPT).await;
     ben.texts("sorry, wrong number").await;
     test.deliver().await;
     let about: String = test.value("select id::text from conversation").await;
     let (person, _) = test.person(&ann.number).await;
     let (erin, vera) = (desk.enter(erin).await, desk.enter(vera).await);
-    let why = [("matter", "case 7"), ("reason", "court order")];
+    let why = [("matter", SCRIPT), ("reason", SCRIPT)];
     let scope = format!("conversation:{about}");
     let subject = format!("/subjects/{person}/ask");
     let asked: [(&str, &[(&str, &str)]); 6] = [
-        ("/search/saved", &[("name", "bicycles"), ("q", &scope)]),
+        ("/search/saved", &[("name", SCRIPT), ("q", &scope)]),
         ("/holds", &[("conversation", &about)]),
         ("/reveals", &[("id", &about), ("whose", "conversation"), ("minutes", "30")]),
         (&subject, &[("kind", "export")]),
@@ -106,9 +113,11 @@ async fn is_no_page(desk: &Desk<'_>, erin: &str, route: &str, kind: Kind) {
 }
 
 #[tokio::test]
-async fn every_page_of_the_table_is_accessible_to_every_role() {
+async fn every_page_is_accessible_to_every_role_and_runs_no_script() {
     const ARRIVED: &str = "const [it] = performance.getEntriesByType('navigation');
         return it.responseStatus + ' ' + document.contentType";
+    const RAN: &str = "return [document.querySelectorAll('script:not([src]), [onerror]').length,
+        document.title.includes('owned')]";
     let Some(browser) = Browser::start().await else { return };
     let test = keeping().await;
     let desk = Desk::open(&test).await;
@@ -126,7 +135,7 @@ async fn every_page_of_the_table_is_accessible_to_every_role() {
         .map(|route| route.path)
         .filter(|path| NO_PAGES.iter().all(|(no_page, _)| no_page != path))
         .collect();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut says) = (BTreeSet::new(), BTreeSet::new());
     for (role, member) in &staff {
         browser.sign_in(&desk, member).await;
         for route in console::listed() {
@@ -140,6 +149,10 @@ async fn every_page_of_the_table_is_accessible_to_every_role() {
             browser.wait("h1").await;
             // What is folded is not checked.
             browser.run("document.querySelectorAll('details').forEach(it => it.open = true)").await;
+            assert_eq!(browser.run(RAN).await, json!([0, false]), "{path} holds a script");
+            if browser.text("main").await.contains(SCRIPT) {
+                says.insert(route.path);
+            }
             browser.check_page(&format!("as-{role}{}", route.path.replace('/', "-"))).await;
             let arrived = browser.run(ARRIVED).await;
             let at = browser.page.current_url().await.unwrap();
@@ -152,6 +165,7 @@ async fn every_page_of_the_table_is_accessible_to_every_role() {
         }
     }
     assert_eq!(seen, wanted, "each page is checked by axe-core; name here what is no page");
+    assert!(says.contains("/conversations/{id}") && says.len() >= 11, "shown as words: {says:?}");
     let erin = desk.enter(of(Role::Auditor)).await;
     for (route, kind) in NO_PAGES {
         is_no_page(&desk, &erin, route, kind).await;
