@@ -10,7 +10,10 @@
 
 mod console;
 mod demo_console;
+mod elsewhere;
+mod every_page;
 mod investigation;
+mod keyboard;
 mod pictures;
 mod removals;
 

@@ -7,7 +7,7 @@ mod lockout;
 mod paging;
 pub mod removals;
 mod reveals;
-mod roles;
+pub mod roles;
 mod screens;
 mod search;
 mod subjects;

@@ -17,12 +17,12 @@ use crate::{
 
 impl Browser {
     /// Presses keys where the focus is.
-    async fn press(&self, keys: &str) {
+    pub(super) async fn press(&self, keys: &str) {
         self.page.active_element().await.unwrap().send_keys(keys).await.unwrap();
     }
 
     /// Goes on with Tab until the focus is where this holds of it, as JavaScript says it.
-    async fn tab_to(&self, holds: &str) {
+    pub(super) async fn tab_to(&self, holds: &str) {
         let script = format!("const it = document.activeElement; return Boolean({holds})");
         for _ in 0..80 {
             self.press(&String::from(char::from(Key::Tab))).await;
@@ -34,7 +34,7 @@ impl Browser {
     }
 
     /// Goes on with Tab to the link or button that begins with these words, and presses Enter.
-    async fn choose(&self, words: &str) {
+    pub(super) async fn choose(&self, words: &str) {
         self.tab_to(&format!("it.textContent.trim().startsWith('{words}')")).await;
         self.press(&String::from(char::from(Key::Enter))).await;
     }
@@ -46,7 +46,7 @@ impl Browser {
     }
 
     /// Lets files be downloaded into a new folder.
-    async fn downloads(&self) -> PathBuf {
+    pub(super) async fn downloads(&self) -> PathBuf {
         let folder = self.profile.join("downloads");
         fs::create_dir(&folder).unwrap();
         let allow = json!({"behavior": "allow", "downloadPath": folder.to_str().unwrap()});

@@ -8,7 +8,7 @@ use super::desk::Desk;
 use crate::support::TestApp;
 
 /// A path with something in place of its parts in braces.
-fn filled(path: &str) -> String {
+pub fn filled(path: &str) -> String {
     path.replace("{id}", "019ab1de-63aa-7c3e-b8d1-6a1f0e7c2b94").replace("{*path}", "no/such/page")
 }
 
