@@ -188,8 +188,11 @@ async fn an_auditor_signs_in_and_reads() {
     browser.go("Place a hold").await;
     browser.wait("#matter").await;
     browser.page.find(Locator::Id("matter")).await.unwrap().send_keys("case 7").await.unwrap();
-    browser.go("Place the hold").await;
+    browser.go("Show what it would cover").await;
     browser.wait("[role=status]").await;
+    browser.check_page("holds-preview").await;
+    browser.go("Place the hold").await;
+    browser.wait(".cards").await;
     browser.check_page("holds").await;
     browser
         .page

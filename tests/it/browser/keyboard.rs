@@ -97,6 +97,8 @@ async fn holds_reveals_and_tasks_work_without_a_mouse() {
         Sees("No hold is in force"),
         Keys("#matter", "case 7"),
         Keys("#everything", SPACE),
+        Keys("Show what it would cover", ENTER),
+        Sees("Nothing is placed yet."),
         Keys("Place the hold", ENTER),
         Sees("The hold is in force."),
         Keys("Ask for its release", ENTER),
