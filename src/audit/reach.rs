@@ -23,11 +23,13 @@ pub struct Reach {
 
 impl Display for Reach {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { records, conversations, is_more } = self;
-        if *is_more {
+        let Self { records, conversations, is_more } = *self;
+        if is_more {
             return write!(f, "more than {records} records");
         }
-        write!(f, "{records} records, of {conversations} conversations")
+        let ending = |count| if count == 1 { "" } else { "s" };
+        let (record, conversation) = (ending(records), ending(conversations));
+        write!(f, "{records} record{record}, of {conversations} conversation{conversation}")
     }
 }
 
@@ -76,6 +78,8 @@ mod tests {
     fn what_was_not_counted_to_its_end_says_so() {
         let all = Reach { records: 12, conversations: 3, is_more: false };
         assert_eq!(all.to_string(), "12 records, of 3 conversations");
+        let one = Reach { records: 1, conversations: 1, is_more: false };
+        assert_eq!(one.to_string(), "1 record, of 1 conversation");
         let some = Reach { records: COUNTED, is_more: true, ..all };
         assert_eq!(some.to_string(), "more than 100000 records");
     }

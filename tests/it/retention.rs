@@ -330,7 +330,8 @@ async fn a_hold_wins_over_erasure_until_two_people_release_it() {
         // That it was placed is a record of its own.
         let covered: String = test
             .value(
-                "select count(*) || ' records, of ' || count(distinct r.conversation_id) || ' conversations'
+                "select count(*) || ' records, of ' || count(distinct r.conversation_id) || ' conversation'
+                     || case when count(distinct r.conversation_id) = 1 then '' else 's' end
                  from audit_record r join legal_hold h on legal_hold_covers(h, r)
                  where r.id < (select max(id::text)::uuid from audit_record where rule = 'holds_add')",
             )

@@ -204,7 +204,7 @@ async fn a_hold_is_released_by_two_accounts() {
     let said = desk.post("/holds", Some(&erin), &preview).await;
     let records = "select count(*) from audit_record where conversation_id is not null";
     let records: i64 = test.value(records).await;
-    let covers = format!("<strong>{records} records of 1 conversations</strong>");
+    let covers = format!("<strong>{records} records of 1 conversation</strong>");
     assert!(said.status == 200 && said.body.contains(&covers), "{}", said.body);
     assert!(said.body.contains("No hold is in force") && said.body.contains(&id));
     assert_eq!(desk.post("/holds", Some(&erin), &new("case 7", &id)).await.status, 303);
