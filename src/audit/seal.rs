@@ -20,9 +20,6 @@ use crate::app::App;
 
 /// How often it looks when nothing was left.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How often while a look finds `MANY` records: whoever texts meanwhile waits for few of them.
-const SHORT_PAUSE: Duration = Duration::from_millis(100);
-const MANY: u64 = 30;
 /// How long a step may take. A connection that has fallen silent would keep us for ever.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How many records it takes at once.
@@ -82,14 +79,12 @@ impl Sealer {
                 next_checkpoint = Instant::now() + checkpoint::EVERY;
                 checkpoint::tick(&self.app, &mut self.outside).await;
             }
-            let pause = match step {
-                Some(Step::More(_)) => continue,
-                Some(Step::Done(sealed)) if sealed >= MANY => SHORT_PAUSE,
-                _ => PAUSE,
-            };
+            if let Some(Step::More(_)) = step {
+                continue;
+            }
             tokio::select! {
                 () = self.app.draining.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(PAUSE) => {}
             }
         }
     }
