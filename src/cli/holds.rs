@@ -142,6 +142,15 @@ async fn add(db: &PgPool, new: Add) -> Done {
     };
     let covered = reach(&mut tx, &scope).await?;
     if new.preview {
+        let said = format!("asked what a hold for {} would cover", new.matter);
+        let record = Record {
+            person: new.person,
+            conversation: new.conversation,
+            masked_number: new.number,
+            ..new.by.record("holds_preview", &said)
+        };
+        audit::record(&mut tx, &[record], now).await?;
+        tx.commit().await?;
         println!("It would cover {covered} by now, and what is yet to come.");
         return Ok(());
     }

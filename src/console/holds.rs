@@ -135,8 +135,16 @@ pub(super) async fn place(State(app): State<App>, visitor: Visitor, Sent(new): S
         return again(&app, &visitor, problem.to_owned(), new).await;
     }
     if new.preview.is_some() {
+        let said = format!("asked what a hold for {matter} would cover");
+        let record = Record {
+            person: scope.person,
+            conversation: scope.conversation,
+            masked_number: number,
+            ..visitor.record("holds_preview", &said)
+        };
         let would_cover = Some(reach(&mut tx, &scope).await?);
-        drop(tx);
+        audit::record(&mut tx, &[record], now).await?;
+        tx.commit().await?;
         let listed = list(&app, &visitor, false).await?;
         return Ok(page::show(&Holds { would_cover, new, ..listed }));
     }

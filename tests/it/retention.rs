@@ -369,7 +369,7 @@ async fn a_hold_wins_over_erasure_until_two_people_release_it() {
     let rules = test
         .column("select distinct rule from audit_record where rule like 'holds%' order by 1")
         .await;
-    assert_eq!(rules, ["holds_add", "holds_approve", "holds_release"]);
+    assert_eq!(rules, ["holds_add", "holds_approve", "holds_preview", "holds_release"]);
     let said = maskline(&test, &["holds", "add", "--matter", "x"]);
     assert_eq!(said.code, 2, "a scope is asked for: {said:?}");
     let said = maskline(&test, &["holds", "add", "--matter", "x", "--number", "+12065550142"]);

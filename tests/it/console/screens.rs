@@ -207,6 +207,10 @@ async fn a_hold_is_released_by_two_accounts() {
     let covers = format!("<strong>{records} records of 1 conversation</strong>");
     assert!(said.status == 200 && said.body.contains(&covers), "{}", said.body);
     assert!(said.body.contains("No hold is in force") && said.body.contains(&id));
+    let asked = "select detail from audit_record where rule = 'holds_preview'";
+    assert!(
+        test.value::<String>(asked).await.ends_with("asked what a hold for case 7 would cover")
+    );
     assert_eq!(desk.post("/holds", Some(&erin), &new("case 7", &id)).await.status, 303);
     let page = desk.get(&format!("/conversations/{id}"), Some(&erin)).await.body;
     assert!(page.contains("<strong>Held</strong> for case 7"), "{page}");
@@ -225,7 +229,10 @@ async fn a_hold_is_released_by_two_accounts() {
     assert_eq!(desk.post(&approve, Some(&otto), &[]).await.status, 303);
     assert!(desk.get("/holds?all=1", Some(&otto)).await.body.contains("Otto"));
     let rules = "select rule from audit_record where rule like 'holds%' order by at, id";
-    assert_eq!(test.column(rules).await, ["holds_add", "holds_release", "holds_approve"]);
+    assert_eq!(
+        test.column(rules).await,
+        ["holds_preview", "holds_add", "holds_release", "holds_approve"]
+    );
 }
 
 #[tokio::test]
