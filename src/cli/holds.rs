@@ -140,16 +140,16 @@ async fn add(db: &PgPool, new: Add) -> Done {
         from: new.from,
         until: new.until,
     };
+    let about = |rule, said: &str| Record {
+        person: new.person,
+        conversation: new.conversation,
+        masked_number: new.number.clone(),
+        ..new.by.record(rule, said)
+    };
     let covered = reach(&mut tx, &scope).await?;
     if new.preview {
         let said = format!("asked what a hold for {} would cover", new.matter);
-        let record = Record {
-            person: new.person,
-            conversation: new.conversation,
-            masked_number: new.number,
-            ..new.by.record("holds_preview", &said)
-        };
-        audit::record(&mut tx, &[record], now).await?;
+        audit::record(&mut tx, &[about("holds_preview", &said)], now).await?;
         tx.commit().await?;
         println!("It would cover {covered} by now, and what is yet to come.");
         return Ok(());
@@ -161,12 +161,7 @@ async fn add(db: &PgPool, new: Add) -> Done {
         }
         _ => super::Failure::from(error),
     })?;
-    let record = Record {
-        person: new.person,
-        conversation: new.conversation,
-        masked_number: new.number,
-        ..new.by.record("holds_add", &format!("hold {id} for {}", new.matter))
-    };
+    let record = about("holds_add", &format!("hold {id} for {}", new.matter));
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     println!("{id} is in force: it covers {covered} by now, and what is yet to come");

@@ -134,16 +134,16 @@ pub(super) async fn place(State(app): State<App>, visitor: Visitor, Sent(new): S
         let problem = "That is none of your masked numbers. For a person give their id.";
         return again(&app, &visitor, problem.to_owned(), new).await;
     }
+    let about = |rule, said: &str| Record {
+        person: scope.person,
+        conversation: scope.conversation,
+        masked_number: number.clone(),
+        ..visitor.record(rule, said)
+    };
     if new.preview.is_some() {
         let said = format!("asked what a hold for {matter} would cover");
-        let record = Record {
-            person: scope.person,
-            conversation: scope.conversation,
-            masked_number: number,
-            ..visitor.record("holds_preview", &said)
-        };
         let would_cover = Some(reach(&mut tx, &scope).await?);
-        audit::record(&mut tx, &[record], now).await?;
+        audit::record(&mut tx, &[about("holds_preview", &said)], now).await?;
         tx.commit().await?;
         let listed = list(&app, &visitor, false).await?;
         return Ok(page::show(&Holds { would_cover, new, ..listed }));
@@ -158,12 +158,7 @@ pub(super) async fn place(State(app): State<App>, visitor: Visitor, Sent(new): S
         }
         Err(error) => return Err(error.into()),
     };
-    let record = Record {
-        person: scope.person,
-        conversation: scope.conversation,
-        masked_number: number,
-        ..visitor.record("holds_add", &format!("hold {id} for {matter}"))
-    };
+    let record = about("holds_add", &format!("hold {id} for {matter}"));
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
     Ok(Redirect::to("/holds?done=placed").into_response())

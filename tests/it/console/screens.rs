@@ -201,9 +201,9 @@ async fn a_hold_is_released_by_two_accounts() {
         assert!(said.status == 422 && said.body.contains(says), "{says}: {}", said.body);
     }
     let preview = [new("case 7", &id), vec![("preview", "1".to_owned())]].concat();
-    let said = desk.post("/holds", Some(&erin), &preview).await;
     let records = "select count(*) from audit_record where conversation_id is not null";
     let records: i64 = test.value(records).await;
+    let said = desk.post("/holds", Some(&erin), &preview).await;
     let covers = format!("<strong>{records} records of 1 conversation</strong>");
     assert!(said.status == 200 && said.body.contains(&covers), "{}", said.body);
     assert!(said.body.contains("No hold is in force") && said.body.contains(&id));
