@@ -146,8 +146,8 @@ async fn add(db: &PgPool, new: Add) -> Done {
         masked_number: new.number.clone(),
         ..new.by.record(rule, said)
     };
-    let covered = reach(&mut tx, &scope).await?;
     if new.preview {
+        let covered = reach(&mut tx, &scope).await?;
         let said = format!("asked what a hold for {} would cover", new.matter);
         audit::record(&mut tx, &[about("holds_preview", &said)], now).await?;
         tx.commit().await?;
@@ -164,7 +164,7 @@ async fn add(db: &PgPool, new: Add) -> Done {
     let record = about("holds_add", &format!("hold {id} for {}", new.matter));
     audit::record(&mut tx, &[record], now).await?;
     tx.commit().await?;
-    println!("{id} is in force: it covers {covered} by now, and what is yet to come");
+    println!("{id} is in force");
     Ok(())
 }
 

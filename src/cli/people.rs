@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use sqlx::{PgConnection, PgPool};
 use tokio::io::BufWriter;
 
@@ -124,6 +125,7 @@ pub async fn run(config: Option<&Path>, command: People) -> Done {
             let about = present(&mut conn, person).await?;
             drop(conn);
             if preview {
+                looked(&db, &pen, person, &why).await?;
                 would_export(person, &about);
                 return Ok(());
             }
@@ -135,6 +137,9 @@ pub async fn run(config: Option<&Path>, command: People) -> Done {
             let about = present(&mut conn, person).await?;
             let held = holds::on_person(&mut conn, person).await?;
             drop(conn);
+            if !yes {
+                looked(&db, &pen, person, &why).await?;
+            }
             show(person, &about, &held);
             if !held.is_empty() {
                 return Err(is_held(&held));
@@ -166,6 +171,21 @@ fn is_held(matters: &[String]) -> Failure {
         matters.join(", ")
     )
     .into()
+}
+
+/// Puts on record that somebody looks how much there is of a person, before they see it.
+async fn looked(db: &PgPool, pen: &Pen, person: PersonId, why: &Why) -> Done {
+    note(db, why.record("people_preview", "for this reason", person, pen)).await?;
+    Ok(())
+}
+
+/// Puts something on record, and returns when.
+async fn note(db: &PgPool, record: Record) -> Result<Timestamp, Failure> {
+    let mut tx = db.begin().await?;
+    let now = super::now(&mut tx).await?;
+    audit::record(&mut tx, &[record], now).await?;
+    tx.commit().await?;
+    Ok(now)
 }
 
 fn would_export(person: PersonId, about: &About) {
@@ -245,11 +265,7 @@ async fn erase(db: &PgPool, pen: &Pen, person: PersonId, why: &Why) -> Done {
 async fn export(db: &PgPool, pen: &Pen, person: PersonId, file: &Path, why: &Why) -> Done {
     let opened = File::options().write(true).create_new(true).mode(0o600).open(file);
     let to = opened.map_err(|error| format!("cannot write {}: {error}", file.display()))?;
-    let mut tx = db.begin().await?;
-    let now = super::now(&mut tx).await?;
-    let record = why.record("people_export", "for this reason", person, pen);
-    audit::record(&mut tx, &[record], now).await?;
-    tx.commit().await?;
+    let now = note(db, why.record("people_export", "for this reason", person, pen)).await?;
     let mut conn = db.acquire().await?;
     let mut to = BufWriter::new(tokio::fs::File::from_std(to));
     let count = people::export::write(&mut conn, &pen.vault, person, now, &mut to).await?;

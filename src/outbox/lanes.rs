@@ -147,71 +147,69 @@ pub(super) async fn mend_times(conn: &mut PgConnection, now: Timestamp) -> sqlx:
 /// tries. To be asked only while the carrier accepts other texts: what nobody can send keeps its
 /// order. Returns how many.
 pub(super) async fn pass_stuck(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<usize> {
-    let since = now.saturating_sub(STUCK).unwrap_or(Timestamp::MIN);
-    let passed = sqlx::query_as!(
-        Left,
-        r#"with stuck as (
-               select id
-               from outbox
-               where state = 'queued' and passed_at is null and first_tried_at <= $2
-               order by first_tried_at
-               limit $3
-               for update skip locked
-           )
-           update outbox o
-           set passed_at = $1
-           from stuck, masked_number m
-           where o.id = stuck.id and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
-               m.number as masked_number, $1::timestamptz as "at!""#,
-        now.to_sqlx() as _,
-        since.to_sqlx() as _,
+    let stuck = sqlx::query_scalar!(
+        "select id
+         from outbox
+         where state = 'queued' and passed_at is null and first_tried_at <= $1
+         order by first_tried_at
+         limit $2
+         for update skip locked",
+        stuck_since(now) as _,
         BATCH,
     )
     .fetch_all(&mut *conn)
     .await?;
-    go_on_without(conn, passed, "not_accepted", now).await
+    pass(conn, &stuck, "not_accepted", now).await
 }
 
 /// Lets lanes go on whose first text has waited for its pictures for too long, as when our own
 /// storage is away. It leaves once they are there. Returns how many.
 pub(super) async fn pass_held(conn: &mut PgConnection, now: Timestamp) -> sqlx::Result<usize> {
-    let since = now.saturating_sub(STUCK).unwrap_or(Timestamp::MIN);
-    let passed = sqlx::query_as!(
-        Left,
-        r#"with late as (
-               select id
-               from outbox
-               where held and passed_at is null and queued_at <= $2
-               order by queued_at
-               limit $3
-               for update skip locked
-           )
-           update outbox o
-           set passed_at = $1
-           from late, masked_number m
-           where o.id = late.id and m.id = o.masked_number_id
-           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
-               m.number as masked_number, $1::timestamptz as "at!""#,
-        now.to_sqlx() as _,
-        since.to_sqlx() as _,
+    let late = sqlx::query_scalar!(
+        "select id
+         from outbox
+         where held and passed_at is null and queued_at <= $1
+         order by queued_at
+         limit $2
+         for update skip locked",
+        stuck_since(now) as _,
         BATCH,
     )
     .fetch_all(&mut *conn)
     .await?;
-    go_on_without(conn, passed, "pictures_late", now).await
+    pass(conn, &late, "pictures_late", now).await
 }
 
-/// Notes why texts were passed, and wakes those behind them.
-async fn go_on_without(
+fn stuck_since(now: Timestamp) -> SqlTimestamp {
+    now.saturating_sub(STUCK).unwrap_or(Timestamp::MIN).to_sqlx()
+}
+
+/// Passes these texts, which are locked: notes why, and wakes those behind them.
+async fn pass(
     conn: &mut PgConnection,
-    passed: Vec<Left>,
+    texts: &[TextId],
     why: &str,
     now: Timestamp,
 ) -> sqlx::Result<usize> {
-    let count = passed.len();
+    if texts.is_empty() {
+        return Ok(0);
+    }
+    let ids: Vec<Uuid> = texts.iter().map(|text| text.uuid()).collect();
+    let passed = sqlx::query_as!(
+        Left,
+        r#"update outbox o
+           set passed_at = $1
+           from masked_number m
+           where o.id = any($2) and m.id = o.masked_number_id
+           returning o.id, o.conversation_id, o.recipient_id, o.sent_to, o.masked_number_id,
+               m.number as masked_number, $1::timestamptz as "at!""#,
+        now.to_sqlx() as _,
+        &ids,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     let lanes = passed.iter().map(Left::lane).collect();
     record_all(conn, passed, Kind::Passed, why).await?;
     wake(conn, lanes, now.to_sqlx()).await?;
-    Ok(count)
+    Ok(texts.len())
 }

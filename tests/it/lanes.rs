@@ -326,7 +326,9 @@ async fn a_worker_with_much_to_do_reads_no_more_than_it_must() {
             format!("{ids}, array_fill('x'::text, '{{100}}'), array_fill({now}, '{{100}}'), {now}"),
         ),
         ("with lost as", "timestamptz, timestamptz", format!("{now}, {now}")),
-        ("with stuck as", "timestamptz, timestamptz, bigint", format!("{now}, {now}, 100")),
+        ("first_tried_at <= $1", "timestamptz, bigint", format!("{now}, 100")),
+        ("where held and passed_at is null", "timestamptz, bigint", format!("{now}, 100")),
+        ("o.id = any($2) and m.id", "timestamptz, uuid[]", format!("{now}, {ids}")),
         ("due_at < 'infinity'", "timestamptz, timestamptz", format!("{now}, {now}")),
         (
             "set passed_at = $1, unknown_since",
